@@ -1,0 +1,43 @@
+# Every target sets up what it needs: a virtual environment in .venv with the pinned dependencies.
+PYTHON ?= python3
+BIN := .venv/bin
+# Wheels only: nothing is compiled, nothing from an index runs at install time.
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
+
+.PHONY: help demo test check bench lock clean
+
+help:
+	@echo "make demo    set up and run the main job; pass options with ARGS=\"--once --json\""
+	@echo "make test    set up and run the tests; pass options with ARGS=\"-k money\""
+	@echo "make check   formatting, lint, types, import contracts"
+	@echo "make lock    resolve the dependencies anew (needs uv)"
+	@echo "make clean   remove the virtual environment and caches"
+
+.venv/runtime: requirements.lock pyproject.toml
+	@test -x $(BIN)/python || { echo "Setting up .venv …" >&2; $(PYTHON) -m venv .venv; }
+	@$(PIP) -r requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/develop: .venv/runtime requirements-dev.lock
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/runtime
+	@$(BIN)/tollbridge demo $(ARGS)
+
+test: .venv/develop
+	@$(BIN)/python -m pytest $(ARGS)
+
+check: .venv/develop
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+lock:
+	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock
+	uv pip compile --group dev --universal --python-version 3.11 --generate-hashes --no-header --quiet -c requirements.lock -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

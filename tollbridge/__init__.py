@@ -1,0 +1,1 @@
+"""Tollbridge carries every finished bill to the systems that a finance team runs, exactly once."""

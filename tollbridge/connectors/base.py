@@ -1,0 +1,136 @@
+"""What a connector is, and the few helpers that connectors share. There is no base class."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cache
+from importlib.metadata import entry_points
+from typing import Any, TypeVar
+
+from pydantic import BaseModel
+
+from tollbridge import connectors
+from tollbridge.domain.billing import Bill
+from tollbridge.domain.errors import Fault
+from tollbridge.domain.flows import Flow, Reply, Request
+from tollbridge.domain.integrations import Mappings, Options
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What the vendor allows one credential, and what it guarantees.
+
+    `key_lifetime` is how long the receiver itself honours an idempotency key (None: it does not); `longest_request` is
+    how long after a send an effect may still appear.
+    """
+
+    requests_per_second: float
+    concurrency: int
+    key_lifetime: timedelta | None
+    longest_request: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """One environment of a vendor, such as live or test. `key` is the wire's DestinationType.
+
+    `mapping_system` is the name under which external mappings of this system are kept; twins share it.
+    """
+
+    key: str
+    title: str
+    base_url: str
+    live: bool
+    mapping_system: str
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
+class Sending:
+    """What is known at the moment of a send: the idempotency key (None for reads) and the clock."""
+
+    idempotency_key: str | None
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """Everything that a `deliver` flow may look at. `at` is when the run first started: the flow's only clock."""
+
+    bill: Bill
+    config: Any
+    mappings: Mappings
+    system: System
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """One vendor.
+
+    `credential_type` is the wire's CredentialType, `credential` the pydantic model of its fields, in which every secret
+    field has the type SecretStr. `authorize` returns the request with credentials, version and idempotency key put in.
+    `classify` turns a reply that the flow did not ask for into a fault; None means that the reply is good.
+    `replayed` says whether a reply is an earlier one that the vendor kept under the idempotency key.
+    `redact` names the request and reply fields (form names or JSON keys) that the run log must not show.
+    """
+
+    key: str
+    title: str
+    category: str
+    systems: tuple[System, ...]
+    entity_types: tuple[str, ...]
+    credential_type: str
+    credential: type[BaseModel]
+    config: type[Options]
+    mapping_tables: Mapping[str, tuple[str, ...]]
+    """Our entities and the vendor's tables to which they may be mapped."""
+    authorize: Callable[[Request, Any, Sending], Request]
+    classify: Callable[[Reply], Fault | None]
+    replayed: Callable[[Reply], bool]
+    deliver: Callable[[Delivery], Flow]
+    check: Callable[[System], Flow]
+    redact: frozenset[str] = field(default=frozenset())
+    docs: str = ""
+    """The text of docs.md."""
+
+    def system(self, key: str) -> System:
+        return next(system for system in self.systems if system.key == key)
+
+
+@cache
+def all_connectors() -> Mapping[str, Connector]:
+    """Every connector found, by its key: folders beside this file, then the entry point group `tollbridge.connectors`."""
+    found = [
+        importlib.import_module(f"{connectors.__name__}.{module.name}").connector
+        for module in pkgutil.iter_modules(connectors.__path__)
+        if module.ispkg
+    ]
+    found += [point.load() for point in entry_points(group="tollbridge.connectors")]
+    return {connector.key: connector for connector in found}
+
+
+def connector_of(system_key: str) -> Connector | None:
+    """The connector that serves the system, by the wire's DestinationType, without case; None where there is none."""
+    wanted = system_key.upper().replace("-", "_")
+    for connector in all_connectors().values():
+        if any(system.key == wanted for system in connector.systems):
+            return connector
+    return None
+
+
+def chunked(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """Consecutive pieces of at most `size`."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def cut(text: str, limit: int) -> str:
+    """The text, shortened to the vendor's limit with an ellipsis where it is longer."""
+    return text if len(text) <= limit else text[: limit - 1] + "…"

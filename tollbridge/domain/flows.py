@@ -1,0 +1,191 @@
+"""The words in which a connector talks to the engine: steps, replies, outcomes.
+
+A connector is a generator of requests. It yields a `Step`, is sent the `Reply`, and returns an `Outcome`. It opens no
+socket and reads no clock; the engine performs the requests, records the conversation, and on a resume sends the
+recorded replies again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, TypeAlias
+
+from tollbridge.domain import json_text
+from tollbridge.domain.errors import Fault
+
+Params: TypeAlias = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One HTTP request as a value, without credentials: `outbound` adds those when it is sent.
+
+    `path` is relative to the base address of the system. `query` and `form` are nested values that the connector's
+    own encoder has already flattened to pairs; `json` is any JSON value. At most one of `form`, `json` and `body` is set.
+    """
+
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    form: tuple[tuple[str, str], ...] | None = None
+    json: Any = None
+    body: bytes | None = None
+    headers: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def writes(self) -> bool:
+        """Whether the request may change something at the other side (RFC 9110 §9.2.1: GET and HEAD are safe)."""
+        return self.method not in ("GET", "HEAD")
+
+    @property
+    def hash(self) -> str:
+        """A fingerprint of everything that is sent except credentials and idempotency key."""
+        parts = [
+            self.method,
+            self.path,
+            json.dumps(self.query),
+            json.dumps(self.form),
+            json_text.dump(self.json),
+            self.body.hex() if self.body is not None else "",
+            json.dumps(self.headers),
+        ]
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back: status, headers with lower-case names, and the body as bytes."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: bytes = b""
+
+    @property
+    def ok(self) -> bool:
+        return 200 <= self.status < 300
+
+    @property
+    def json(self) -> Any:
+        """The body as JSON with exact decimals, or None where it is not JSON."""
+        try:
+            return json_text.parse(self.body)
+        except ValueError:
+            return None
+
+    def __getitem__(self, name: str) -> Any:
+        return self.json[name]
+
+    @classmethod
+    def of(cls, value: Any, status: int = 200) -> Reply:
+        """A reply that carries the value as JSON: what a look-up answers when it found the effect."""
+        return cls(status, {"content-type": "application/json"}, json_text.dump(value).encode())
+
+
+LookUpFlow: TypeAlias = Generator["Step", Reply, Reply | None]
+LookUp: TypeAlias = Callable[[datetime | None], LookUpFlow]
+"""Given the moment of the first send (None where no record of it is left), read until it is known whether the write took
+effect: return the reply that the write would have had, or None when the effect is absent. Yields reads only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A named request.
+
+    `key` is stable and unique in its flow; replies are found by it; `name` is for people only. `look_up` finds out
+    whether a write whose reply never came took effect; every write has one unless the receiver honours its idempotency
+    key for ever. `accept` lists statuses beyond 2xx that the flow wants to see itself instead of a fault.
+    `subject` is set where the write makes something that outlives the document of this flow, such as the customer of an
+    account: the write then has a ledger row and an idempotency key of its own.
+    """
+
+    name: str
+    request: Request
+    key: str
+    look_up: LookUp | None = None
+    accept: frozenset[int] = frozenset()
+    subject: Subject | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What a ledger row stands for: one kind of document of one version of one entity in one external tenant."""
+
+    entity_type: str
+    entity_id: str
+    version: int
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Give the worker slot back until the moment has come, then go on."""
+
+    key: str
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A mapping that the connector learnt and wants kept, bound to the external tenant.
+
+    `entity` and `entity_id` name ours (`Account`), `table` and `external_id` theirs (`Customer`).
+    """
+
+    entity: str
+    entity_id: str
+    table: str
+    external_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """The document stands in the other system. `total` is the total that the other side holds, in `currency`."""
+
+    external_id: str
+    url: str | None = None
+    total: Decimal | None = None
+    currency: str | None = None
+    note: str | None = None
+    mappings: tuple[Written, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Skipped:
+    """Nothing is to be sent, by a rule of the configuration; `reason` names it."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """A credential opens this external tenant."""
+
+    tenant_id: str
+    tenant_name: str
+    live: bool
+
+
+Outcome: TypeAlias = Delivered | Skipped | Checked | Fault
+Flow: TypeAlias = Generator[Step | Pause, Reply, Outcome]
+
+
+def idempotency_key(tenant: str, subject: Subject, step_key: str, epoch: int) -> str:
+    """The key under which a write is sent: the same on every resume, another for every other effect.
+
+    32 lower-case hexadecimal digits, so that it fits every vendor's limit (QuickBooks: 50 characters).
+    """
+    parts = (
+        tenant,
+        subject.entity_type,
+        subject.entity_id,
+        str(subject.version),
+        subject.document,
+        step_key,
+        str(epoch),
+    )
+    return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()[:32]

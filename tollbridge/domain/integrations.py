@@ -1,0 +1,78 @@
+"""Integration configurations: the options that every integration shares, and the decisions taken by them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class Options(BaseModel):
+    """A layer of options: camelCase in `configData`, unknown keys refused, every field described."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class GlobalOptions(Options):
+    """Options of every integration, whatever it sends."""
+
+    account_ids: Annotated[
+        tuple[str, ...], Field(description="Send only for these accounts. Empty: for all accounts.")
+    ] = ()
+    restricted_account_ids: Annotated[tuple[str, ...], Field(description="Never send for these accounts.")] = ()
+    notify_emails: Annotated[
+        tuple[str, ...], Field(description="Addresses that are told when the integration is disabled.")
+    ] = ()
+
+
+class Split(StrEnum):
+    """How usage lines are joined before they are sent."""
+
+    BILL = "BILL"
+    PRODUCT = "PRODUCT"
+    AGGREGATION = "AGGREGATION"
+    LINE = "LINE"
+
+
+class BillOptions(Options):
+    """Options of every integration that sends bills."""
+
+    only_send_on_approval: Annotated[
+        bool, Field(description="Send a bill only when it is approved, not whenever it is calculated.")
+    ] = False
+    send_from: Annotated[
+        date | None,
+        Field(description="The cut-over: bills dated before this day are never sent. Empty: no bill is too old."),
+    ] = None
+    split_usage_lines: Annotated[
+        Split,
+        Field(description="Join usage lines: one per bill, per product, per aggregation, or keep each line."),
+    ] = Split.LINE
+    use_accounting_product: Annotated[
+        bool, Field(description="Where a line has an accounting product, use it in place of the product.")
+    ] = True
+
+
+class IntegrationStatus(StrEnum):
+    """The state of an integration that people see."""
+
+    DISCONNECTED = "DISCONNECTED"
+    CONNECTED = "CONNECTED"
+    DISABLED = "DISABLED"
+    FAILED = "FAILED"
+
+
+@dataclass(frozen=True, slots=True)
+class Mappings:
+    """External mappings of one system as a run sees them: (entity, entity id, table) → external id."""
+
+    ids: Mapping[tuple[str, str, str], str]
+
+    def find(self, entity: str, entity_id: str, table: str) -> str | None:
+        """The external id mapped to ours, or None."""
+        return self.ids.get((entity, entity_id, table))

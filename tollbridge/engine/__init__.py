@@ -1,0 +1,1 @@
+"""Work: drives flows, claims runs, keeps schedules."""

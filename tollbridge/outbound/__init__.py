@@ -1,0 +1,1 @@
+"""Network: the only folder that opens sockets to vendors."""

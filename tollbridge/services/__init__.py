@@ -1,0 +1,1 @@
+"""Use cases: one transaction each (load, ask the domain, store). Never the network."""

@@ -1,0 +1,87 @@
+"""One frozen Settings, read once from the environment; every key has a default and a sentence."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, get_args, get_type_hints
+
+
+def default_home() -> Path:
+    """The platform's user data folder; as root `/var/lib/tollbridge`."""
+    if hasattr(os, "geteuid") and os.geteuid() == 0:
+        return Path("/var/lib/tollbridge")
+    from platformdirs import user_data_path
+
+    return user_data_path("tollbridge", appauthor=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Read from `TOLLBRIDGE_<NAME>`. Durations are seconds, lists are separated by commas, maps are `KEY=value,…`."""
+
+    home: Annotated[Path, "Folder of the embedded database, the key file and the log files."] = field(
+        default_factory=default_home
+    )
+    database_url: Annotated[
+        str, "PostgreSQL 15 or newer, as postgresql://user:password@host/name. Empty: the embedded database."
+    ] = ""
+    key: Annotated[str, "Key that seals secrets: 32 bytes as base64. Empty: the file `key` in the home folder."] = ""
+    host: Annotated[str, "Address on which `serve` listens."] = "127.0.0.1"
+    port: Annotated[int, "Port on which `serve` listens."] = 8400
+    postgres_user: Annotated[
+        str, "User that runs the embedded database where we are root. Empty: tollbridge, postgres or nobody."
+    ] = ""
+    vendor_urls: Annotated[
+        Mapping[str, str], "Other addresses for systems, such as stand-ins: STRIPE_TEST=http://127.0.0.1:4010."
+    ] = field(default_factory=dict)
+    rate_limits: Annotated[
+        Mapping[str, str], "Other rate limits for systems, in requests per second per credential: STRIPE=100."
+    ] = field(default_factory=dict)
+    request_timeout: Annotated[timedelta, "Longest time for one request to a vendor."] = timedelta(seconds=60)
+    run_timeout: Annotated[timedelta, "Longest working time of one run; waiting does not count."] = timedelta(
+        minutes=30
+    )
+    run_attempts: Annotated[int, "Attempts of a run whose vendor is unavailable before it fails."] = 8
+    lease: Annotated[timedelta, "How long a worker holds a run without a sign of life."] = timedelta(seconds=10)
+    drain: Annotated[timedelta, "How long a worker finishes its runs after SIGTERM."] = timedelta(seconds=30)
+    concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
+    max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
+    token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
+    log_level: Annotated[str, "debug, info, warning or error."] = "info"
+
+    @classmethod
+    def read(cls, environ: Mapping[str, str] | None = None) -> Settings:
+        """Read the environment; raises ValueError that names the variable, its value and what is expected."""
+        environ = os.environ if environ is None else environ
+        values: dict[str, object] = {}
+        for key, kind in _kinds().items():
+            name = f"TOLLBRIDGE_{key.upper()}"
+            if name in environ:
+                values[key] = _parse(name, environ[name], kind)
+        return cls(**values)  # type: ignore[arg-type]
+
+
+def _kinds() -> dict[str, object]:
+    hints = get_type_hints(Settings, include_extras=True)
+    return {each.name: get_args(hints[each.name])[0] for each in fields(Settings)}
+
+
+def _parse(name: str, text: str, kind: object) -> object:
+    try:
+        if kind is int:
+            return int(text)
+        if kind is timedelta:
+            return timedelta(seconds=float(text))
+    except ValueError as error:
+        expected = "a whole number" if kind is int else "a number of seconds"
+        raise ValueError(f"{name} is {text!r}, but must be {expected}") from error
+    if kind is Path:
+        return Path(text).expanduser().absolute()
+    if kind == Mapping[str, str]:
+        pairs = (entry.partition("=") for entry in text.split(",") if entry)
+        return {key.strip(): value.strip() for key, _, value in pairs}
+    return text

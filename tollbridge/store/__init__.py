@@ -1,0 +1,1 @@
+"""Rows: the only folder with SQL."""
