@@ -106,7 +106,7 @@ class Connector:
 
 @cache
 def all_connectors() -> Mapping[str, Connector]:
-    """Every connector found, by its key: folders beside this file, then the entry point group `tollbridge.connectors`."""
+    """Every connector by its key: folders beside this file, then the entry point group `tollbridge.connectors`."""
     found = [
         importlib.import_module(f"{connectors.__name__}.{module.name}").connector
         for module in pkgutil.iter_modules(connectors.__path__)

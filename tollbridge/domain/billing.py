@@ -51,7 +51,7 @@ USAGE_TYPES = frozenset({LineItemType.USAGE, LineItemType.OVERAGE_USAGE, LineIte
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A customer of the organization. `address` has the wire's keys: addressLine1…4, locality, region, postCode, country."""
+    """A customer of the organization. `address` has the wire's keys: addressLine1…4, locality, region, postCode …"""
 
     id: str
     code: str

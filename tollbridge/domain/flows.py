@@ -25,8 +25,8 @@ Params: TypeAlias = Mapping[str, Any]
 class Request:
     """One HTTP request as a value, without credentials: `outbound` adds those when it is sent.
 
-    `path` is relative to the base address of the system. `query` and `form` are nested values that the connector's
-    own encoder has already flattened to pairs; `json` is any JSON value. At most one of `form`, `json` and `body` is set.
+    `path` is relative to the base address of the system. `query` and `form` are pairs that the connector's own encoder
+    has flattened; `json` is any JSON value. At most one of `form`, `json` and `body` is set.
     """
 
     method: str
@@ -88,8 +88,8 @@ class Reply:
 
 LookUpFlow: TypeAlias = Generator["Step", Reply, Reply | None]
 LookUp: TypeAlias = Callable[[datetime | None], LookUpFlow]
-"""Given the moment of the first send (None where no record of it is left), read until it is known whether the write took
-effect: return the reply that the write would have had, or None when the effect is absent. Yields reads only."""
+"""Given the moment of the first send (None where no record of it is left), read until it is known whether the write
+took effect: return the reply that the write would have had, or None when the effect is absent. Yields reads only."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,13 @@
+"""Who asks: the organization and the principal that every use case is given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """`principal` is what audit fields say, prefixed by kind: `SERVICE_USER_<id>`, `SYSTEM`."""
+
+    org_id: str
+    principal: str

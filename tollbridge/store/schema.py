@@ -1,0 +1,279 @@
+"""The tables, as SQLAlchemy Core sees them. The migrations make them; a test compares the two.
+
+Every table of an organization's things begins with `org_id`. Text keys are compared bytewise (COLLATE "C").
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Date,
+    DateTime,
+    Float,
+    Integer,
+    LargeBinary,
+    MetaData,
+    Numeric,
+    Table,
+    Text,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.types import TypeEngine
+
+metadata = MetaData()
+
+
+def _id(name: str, primary_key: bool = False, nullable: bool = False) -> Column[str]:
+    return Column(name, Text(collation="C"), primary_key=primary_key, nullable=nullable and not primary_key)
+
+
+def _col(name: str, kind: type[TypeEngine[Any]], nullable: bool = False) -> Column[Any]:
+    return Column(name, kind, nullable=nullable)
+
+
+def _when(name: str, nullable: bool = False) -> Column[Any]:
+    return Column(name, DateTime(timezone=True), nullable=nullable)
+
+
+def _record(name: str, *columns: Column[Any]) -> Table:
+    """A table of wire entities: identity, version, audit, the body as the caller sent it, and columns to search by."""
+    return Table(
+        name,
+        metadata,
+        _id("org_id", primary_key=True),
+        _id("id", primary_key=True),
+        _col("version", BigInteger),
+        _when("created_at"),
+        _col("created_by", Text),
+        _when("updated_at"),
+        _col("updated_by", Text),
+        _col("body", JSONB),
+        *columns,
+    )
+
+
+organizations = Table(
+    "organizations",
+    metadata,
+    _id("id", primary_key=True),
+    _col("name", Text),
+    _when("created_at"),
+)
+service_users = _record("service_users", _col("name", Text))
+access_keys = Table(
+    "access_keys",
+    metadata,
+    _id("id", primary_key=True),
+    _id("org_id"),
+    _id("service_user_id"),
+    _col("secret_hash", LargeBinary),
+    _col("active", Boolean),
+    _when("created_at"),
+)
+accounts = _record("accounts", _id("code"), _col("name", Text))
+products = _record("products", _id("code"), _col("name", Text))
+external_mappings = _record(
+    "external_mappings",
+    _id("m3ter_entity"),
+    _id("m3ter_id"),
+    _id("external_system"),
+    _id("external_table"),
+    _id("external_id"),
+    _id("integration_id", nullable=True),
+    _id("tenant", nullable=True),
+)
+bills = _record(
+    "bills",
+    _id("account_id"),
+    _col("revision", BigInteger),
+    _col("content_hash", Text),
+    _col("status", Text),
+    _col("locked", Boolean),
+    _col("currency", Text),
+    _col("total", Numeric),
+    _col("bill_date", Date),
+    _col("billing_frequency", Text, nullable=True),
+    _id("bill_job_id", nullable=True),
+    _col("external_invoice_date", Date, nullable=True),
+    _when("approved_at", nullable=True),
+    _col("approved_by", Text, nullable=True),
+    _when("locked_at", nullable=True),
+    _col("locked_by", Text, nullable=True),
+)
+bill_revisions = Table(
+    "bill_revisions",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("bill_id", primary_key=True),
+    Column("revision", BigInteger, primary_key=True),
+    _col("body", JSONB),
+    _col("lines", JSONB),
+    _when("created_at"),
+)
+credentials = _record(
+    "credentials",
+    _col("name", Text),
+    _col("type", Text),
+    _col("system", Text),
+    _col("status", Text),
+    _col("error", Text, nullable=True),
+    _when("checked_at", nullable=True),
+    _id("tenant", nullable=True),
+    _col("tenant_name", Text, nullable=True),
+    _col("secrets", LargeBinary),
+    _col("candidate", LargeBinary, nullable=True),
+)
+integrations = _record(
+    "integrations",
+    _col("name", Text),
+    _col("entity_type", Text),
+    _id("entity_id", nullable=True),
+    _col("system", Text),
+    _id("destination_id", nullable=True),
+    _id("credential_id", nullable=True),
+    _col("enabled", Boolean),
+    _col("disabled_reason", Text, nullable=True),
+)
+runs = Table(
+    "runs",
+    metadata,
+    _id("id", primary_key=True),
+    _id("org_id"),
+    _col("version", BigInteger),
+    _when("created_at"),
+    _col("created_by", Text),
+    _when("updated_at"),
+    _id("integration_id", nullable=True),
+    _id("credential_id", nullable=True),
+    _col("system", Text),
+    _col("destination", Text),
+    _id("destination_id", nullable=True),
+    _col("entity_type", Text),
+    _id("entity_id"),
+    _col("revision", BigInteger),
+    _id("account_id", nullable=True),
+    _id("lane", nullable=True),
+    _col("flow", Text),
+    _col("state", Text),
+    _col("hold_reason", Text, nullable=True),
+    _col("fault_kind", Text, nullable=True),
+    _col("fault_code", Text, nullable=True),
+    _col("error", Text, nullable=True),
+    _col("hint", Text, nullable=True),
+    _col("attempt", Integer),
+    _when("due_at"),
+    _col("fence", BigInteger),
+    _when("lease_until", nullable=True),
+    _id("worker_id", nullable=True),
+    _col("look_first", Boolean),
+    _id("parent_id", nullable=True),
+    _id("replay_of", nullable=True),
+    _id("external_id", nullable=True),
+    _col("url", Text, nullable=True),
+    _col("total", Numeric, nullable=True),
+    _col("currency", Text, nullable=True),
+    _col("note", Text, nullable=True),
+    _col("worked_seconds", Float),
+    _when("limited_since", nullable=True),
+    _when("started_at", nullable=True),
+    _when("completed_at", nullable=True),
+)
+run_snapshots = Table(
+    "run_snapshots",
+    metadata,
+    _id("run_id", primary_key=True),
+    _col("config", JSONB),
+    _col("mappings", JSONB),
+    _col("account", JSONB),
+)
+run_steps = Table(
+    "run_steps",
+    metadata,
+    _id("run_id", primary_key=True),
+    Column("seq", Integer, primary_key=True),
+    _col("key", Text),
+    _col("name", Text),
+    _col("kind", Text),
+    _col("attempt", Integer),
+    _col("epoch", Integer, nullable=True),
+    _when("started_at"),
+    _when("completed_at", nullable=True),
+    _col("status", Integer, nullable=True),
+    _col("request", JSONB, nullable=True),
+    _col("reply", JSONB, nullable=True),
+    _col("fault", JSONB, nullable=True),
+)
+run_records = Table(
+    "run_records",
+    metadata,
+    _id("run_id", primary_key=True),
+    Column("key", Text, primary_key=True),
+    _col("request_hash", Text),
+    _col("writes", Boolean),
+    _col("reply", LargeBinary),
+)
+lanes = Table("lanes", metadata, _id("id", primary_key=True), _id("run_id", nullable=True))
+ledger = Table(
+    "ledger",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("tenant", primary_key=True),
+    _id("entity_type", primary_key=True),
+    _id("entity_id", primary_key=True),
+    _id("document", primary_key=True),
+    _col("version", BigInteger),
+    _col("state", Text),
+    _col("steps", JSONB),
+    _id("external_id", nullable=True),
+    _col("url", Text, nullable=True),
+    _col("total", Numeric, nullable=True),
+    _col("currency", Text, nullable=True),
+    _id("integration_id", nullable=True),
+    _id("run_id", nullable=True),
+    _when("updated_at"),
+)
+events = Table(
+    "events",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("id", primary_key=True),
+    _col("name", Text),
+    _col("type", Text),
+    _when("happened_at"),
+    _id("account_id", nullable=True),
+    _id("resource_id", nullable=True),
+    _id("integration_id", nullable=True),
+    _id("run_id", nullable=True),
+    _col("body", JSONB),
+    _when("actioned_at", nullable=True),
+)
+workers = Table(
+    "workers",
+    metadata,
+    _id("id", primary_key=True),
+    _col("host", Text),
+    _col("pid", Integer),
+    _col("version", Text),
+    _when("started_at"),
+    _when("seen_at"),
+)
+rate_limits = Table(
+    "rate_limits",
+    metadata,
+    _id("credential_id", primary_key=True),
+    _col("tokens", Float),
+    _when("refilled_at"),
+    _when("blocked_until", nullable=True),
+)
+slot_leases = Table(
+    "slot_leases",
+    metadata,
+    _id("credential_id", primary_key=True),
+    _id("worker_id", primary_key=True),
+    _col("slots", Integer),
+    _when("until"),
+)
