@@ -75,7 +75,7 @@ class Connector:
     """One vendor.
 
     `credential_type` is the wire's CredentialType, `credential` the pydantic model of its fields, in which every secret
-    field has the type SecretStr. `authorize` returns the request with credentials, version and idempotency key put in.
+    field has the type SecretStr; `read_credential` validates what a person typed for one of the systems. `authorize` returns the request with credentials, version and idempotency key put in.
     `classify` turns a reply that the flow did not ask for into a fault; None means that the reply is good.
     `replayed` says whether a reply is an earlier one that the vendor kept under the idempotency key.
     `redact` names the request and reply fields (form names or JSON keys) that the run log must not show.
@@ -123,6 +123,38 @@ def connector_of(system_key: str) -> Connector | None:
         if any(system.key == wanted for system in connector.systems):
             return connector
     return None
+
+
+def read_credential(connector: Connector, system: System, fields: Mapping[str, Any]) -> BaseModel:
+    """The credential that a person gave for the system; raises pydantic's ValidationError, also where it opens another
+    system (a live key for test mode)."""
+    return connector.credential.model_validate(fields, context={"system": system})
+
+
+def form_pairs(value: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """A nested value as pairs in bracket notation: `lines[0][amount]`. None and empty maps and lists are left out,
+    booleans are `true` and `false`. Raises TypeError for what has no exact text, floats above all."""
+    return tuple(pair for name, inner in value.items() for pair in _pairs(name, inner))
+
+
+def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
+    match value:
+        case None:
+            return
+        case Mapping():
+            for key, inner in value.items():
+                yield from _pairs(f"{name}[{key}]", inner)
+        case list() | tuple():
+            for index, inner in enumerate(value):
+                yield from _pairs(f"{name}[{index}]", inner)
+        case bool():
+            yield name, "true" if value else "false"
+        case str():
+            yield name, str(value)
+        case int():
+            yield name, str(value)
+        case _:
+            raise TypeError(f"{name} is a {type(value).__name__}, which has no exact text in a form")
 
 
 def chunked(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:

@@ -101,6 +101,9 @@ class Step:
     key for ever. `accept` lists statuses beyond 2xx that the flow wants to see itself instead of a fault.
     `subject` is set where the write makes something that outlives the document of this flow, such as the customer of an
     account: the write then has a ledger row and an idempotency key of its own.
+    `learns` reads a mapping from the reply; it is kept, bound to the external tenant, as soon as the reply is recorded,
+    whatever becomes of the run afterwards. `relies_on` is the mapping that the request makes use of, as
+    `(entity, id, system, table)`; it completes `Fault.missing` where the reply says that there is no such thing.
     """
 
     name: str
@@ -109,6 +112,8 @@ class Step:
     look_up: LookUp | None = None
     accept: frozenset[int] = frozenset()
     subject: Subject | None = None
+    learns: Callable[[Reply], Written | None] | None = None
+    relies_on: tuple[str, str, str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,6 @@ class Delivered:
     total: Decimal | None = None
     currency: str | None = None
     note: str | None = None
-    mappings: tuple[Written, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
