@@ -1,0 +1,80 @@
+"""The connections: amounts stay exact, transactions are whole, and what cannot be reached says so."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+import pytest
+from sqlalchemy import bindparam, text
+from sqlalchemy.dialects.postgresql import JSONB
+
+from tollbridge.domain.errors import Invalid, Unavailable
+from tollbridge.settings import Settings
+from tollbridge.store.db import Database, connected, open_database
+
+EXACT = {"total": Decimal("20.52022672899"), "unit": Decimal("1.50"), "n": 12345678901234567890, "name": "Größe"}
+
+
+async def test_decimals_stay_exact_through_sqlalchemy(db: Database) -> None:
+    query = text("SELECT CAST(:value AS jsonb) AS value").bindparams(bindparam("value", type_=JSONB))
+    async with db.transaction() as tx:
+        found = (await tx.execute(query.columns(value=JSONB), {"value": EXACT})).scalar_one()
+    assert found == EXACT
+    assert str(found["unit"]) == "1.50"
+    assert type(found["total"]) is Decimal
+
+
+async def test_decimals_stay_exact_through_asyncpg(db: Database) -> None:
+    found = await db.pool.fetchval("SELECT $1::jsonb", EXACT)
+    assert found == EXACT
+    assert str(found["unit"]) == "1.50"
+    assert type(found["total"]) is Decimal
+
+
+async def test_a_transaction_that_fails_leaves_nothing(db: Database) -> None:
+    async with db.transaction() as tx:
+        await tx.execute(text("CREATE TABLE kept (n int)"))
+
+    async def insert_and_fail() -> None:
+        async with db.transaction() as tx:
+            await tx.execute(text("INSERT INTO kept VALUES (1)"))
+            raise LookupError
+
+    with pytest.raises(LookupError):
+        await insert_and_fail()
+    assert await db.pool.fetchval("SELECT count(*) FROM kept") == 0
+
+
+async def test_a_given_url_is_opened_instead_of_the_embedded_server(database_url: str) -> None:
+    async with open_database(Settings(database_url=database_url)) as database:
+        assert await database.pool.fetchval("SELECT current_database()") == database_url.split("?")[0].split("/")[-1]
+
+
+async def test_a_url_that_is_not_postgresql_is_refused() -> None:
+    with pytest.raises(Invalid, match="mysql") as refusal:
+        async with open_database(Settings(database_url="mysql://localhost/x")):
+            pass
+    assert refusal.value.field == "TOLLBRIDGE_DATABASE_URL"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql://me:hush@127.0.0.1:1/bills",
+        "postgresql://me:hush@/bills?host=/nowhere",
+        "postgresql://me:hush@127.0.0.1:1/bills?sslmode=nonsense",
+    ],
+)
+async def test_an_unreachable_database_is_named_without_its_password(url: str) -> None:
+    with pytest.raises(Unavailable, match="/bills cannot be reached") as refusal:
+        async with connected(url):
+            pass
+    assert "hush" not in refusal.value.message
+    assert refusal.value.hint
+
+
+async def test_a_wrong_password_is_told_apart_from_a_dead_server(database_url: str) -> None:
+    wrong = database_url.replace("tollbridge:", "tollbridge:wrong", 1)
+    with pytest.raises(Unavailable, match="password authentication failed"):
+        async with connected(wrong):
+            pass

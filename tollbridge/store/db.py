@@ -1,0 +1,151 @@
+"""Connections to the database: one SQLAlchemy engine and one raw asyncpg pool, set up alike.
+
+JSON goes through `domain.json_text` both ways on both, so that amounts stay exact. Knows no tables.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import asyncpg
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import NullPool
+
+from tollbridge.domain import json_text
+from tollbridge.domain.errors import Invalid, Refusal, Unavailable
+from tollbridge.settings import Settings
+
+OLDEST_SERVER = 15
+POOL_SIZE = 10
+CONNECT_TIMEOUT = 10.0
+
+type_codec = {"schema": "pg_catalog", "encoder": json_text.dump, "decoder": json_text.parse, "format": "text"}
+
+
+@contextmanager
+def database_dsn(settings: Settings) -> Iterator[str]:
+    """The DSN of the database in the settings; without one the embedded server, which runs as long as this context."""
+    if settings.database_url:
+        yield checked_url(settings.database_url)
+        return
+    from tollbridge.store import embedded
+
+    with embedded.running(settings) as dsn:
+        yield dsn
+
+
+def checked_url(url: str) -> str:
+    """The URL as asyncpg takes it; raises Invalid for anything but PostgreSQL."""
+    parts = urlsplit(url)
+    if parts.scheme not in {"postgresql", "postgres", "postgresql+asyncpg"}:
+        raise Invalid(
+            "database.url",
+            f"TOLLBRIDGE_DATABASE_URL begins with {parts.scheme or url[:12]!r}, but only PostgreSQL will do.",
+            "Write it as postgresql://user:password@host/name.",
+            "TOLLBRIDGE_DATABASE_URL",
+        )
+    return urlunsplit(parts._replace(scheme="postgresql"))
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """The open database: `engine` for ordinary work, `pool` (asyncpg) for the hot paths, `dsn` for whoever connects
+    anew."""
+
+    dsn: str
+    engine: AsyncEngine
+    pool: asyncpg.Pool
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[AsyncConnection]:
+        """One transaction: committed at the end, rolled back when an exception leaves it."""
+        async with self.engine.begin() as tx:
+            yield tx
+
+
+@asynccontextmanager
+async def open_database(settings: Settings) -> AsyncIterator[Database]:
+    """Open the database of the settings, starting the embedded one if need be; raises Refusal where it cannot be."""
+    manager = database_dsn(settings)
+    dsn = await asyncio.to_thread(manager.__enter__)
+    try:
+        async with connected(dsn) as database:
+            yield database
+    finally:
+        await asyncio.to_thread(manager.__exit__, None, None, None)
+
+
+@asynccontextmanager
+async def connected(dsn: str) -> AsyncIterator[Database]:
+    """Open the database at this address; raises Unavailable where nothing answers, Refusal where it is too old."""
+    first = await connect(dsn)
+    try:
+        _check_version(first)
+    finally:
+        await first.close()
+    engine = create_engine(dsn)
+    async with asyncpg.create_pool(
+        dsn, min_size=0, max_size=POOL_SIZE, init=_set_codecs, timeout=CONNECT_TIMEOUT
+    ) as pool:
+        try:
+            yield Database(dsn, engine, pool)
+        finally:
+            await engine.dispose()
+
+
+def create_engine(dsn: str, *, pooled: bool = True) -> AsyncEngine:
+    """An engine that connects exactly as asyncpg does by itself; not pooled for the short life of a migration."""
+    options: dict[str, Any] = {"pool_size": POOL_SIZE, "max_overflow": 0} if pooled else {"poolclass": NullPool}
+    return create_async_engine(
+        "postgresql+asyncpg://",
+        async_creator=lambda: connect(dsn),
+        json_serializer=json_text.dump,
+        json_deserializer=json_text.parse,
+        **options,
+    )
+
+
+async def connect(dsn: str) -> asyncpg.Connection:
+    """One raw connection, for listening and for the first look; raises Unavailable where nothing answers."""
+    with _explained(dsn):
+        connection: asyncpg.Connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
+        await _set_codecs(connection)
+        return connection
+
+
+async def _set_codecs(connection: asyncpg.Connection) -> None:
+    for name in ("json", "jsonb"):
+        await connection.set_type_codec(name, **type_codec)
+
+
+def _check_version(connection: asyncpg.Connection) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        raise Refusal(
+            "database.too_old",
+            f"The database server is PostgreSQL {version.major}.{version.minor}.",
+            f"Tollbridge needs PostgreSQL {OLDEST_SERVER} or newer: upgrade the server or take another.",
+            "TOLLBRIDGE_DATABASE_URL",
+        )
+
+
+@contextmanager
+def _explained(dsn: str) -> Iterator[None]:
+    """Turn what asyncpg raises while it connects into a refusal; the password is never repeated."""
+    try:
+        yield
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, ValueError) as error:
+        parts = urlsplit(dsn)
+        where = f"{parts.hostname or 'its socket'}{parts.path}"
+        reason = str(error) or "no answer in time"
+        raise Unavailable(
+            "database.unreachable",
+            f"The database at {where} cannot be reached: {reason}",
+            "Check that it runs and that TOLLBRIDGE_DATABASE_URL is right; `tollbridge db status` tells about the"
+            " embedded one.",
+        ) from error

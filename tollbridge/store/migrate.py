@@ -1,0 +1,115 @@
+"""Brings the database's schema to the one this release knows, and says how the two compare.
+
+The migrations are Alembic's, in `migrations/`. Everything runs in one transaction under an advisory lock, so that any
+number of processes may call at once: the first migrates, the others find nothing left to do.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from io import StringIO
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from tollbridge.domain.errors import Refusal
+from tollbridge.store.db import create_engine
+
+FOLDER = Path(__file__).parent / "migrations"
+LOCK = 0x746F6C6C  # "toll"
+
+
+class Standing(StrEnum):
+    """How the schema of a database compares with the one this release knows."""
+
+    CURRENT = "current"
+    BEHIND = "behind"
+    UNKNOWN = "unknown"
+    """A revision that this release does not know: a newer release made it."""
+
+
+@dataclass(frozen=True, slots=True)
+class SchemaState:
+    """The revision found in a database (None where it is empty) and the one that this release needs."""
+
+    standing: Standing
+    found: str | None
+    needed: str
+
+
+async def migrate(dsn: str) -> SchemaState:
+    """Bring the schema up to date and answer what was found before; raises Refusal for a newer schema."""
+    engine = create_engine(dsn, pooled=False)
+    async with engine.begin() as connection:
+        await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
+        return await connection.run_sync(_upgrade)
+
+
+async def check(dsn: str) -> SchemaState:
+    """Compare the schema of a database with this release; changes nothing."""
+    engine = create_engine(dsn, pooled=False)
+    async with engine.connect() as connection:
+        return await connection.run_sync(_compare)
+
+
+async def require_current(dsn: str) -> None:
+    """Raise Refusal unless the schema is exactly the one of this release."""
+    state = await check(dsn)
+    if state.standing is Standing.BEHIND:
+        found = f"at {state.found}" if state.found else "empty"
+        raise Refusal(
+            "schema.behind",
+            f"The database's schema is {found}, but this release needs {state.needed}.",
+            "Run: tollbridge migrate",
+        )
+    _refuse_unknown(state)
+
+
+def sql() -> str:
+    """The SQL that makes the whole schema on an empty database."""
+    printed = StringIO()
+    command.upgrade(_config(output=printed), "head", sql=True)
+    return printed.getvalue()
+
+
+def _upgrade(connection: Connection) -> SchemaState:
+    state = _compare(connection)
+    _refuse_unknown(state)
+    if state.standing is Standing.BEHIND:
+        config = _config()
+        config.attributes["connection"] = connection
+        command.upgrade(config, "head")
+    return state
+
+
+def _compare(connection: Connection) -> SchemaState:
+    script = ScriptDirectory.from_config(_config())
+    needed = script.get_current_head()
+    assert needed is not None, "there is at least one migration"
+    found = MigrationContext.configure(connection).get_current_revision()
+    if found == needed:
+        return SchemaState(Standing.CURRENT, found, needed)
+    known = {each.revision for each in script.walk_revisions()}
+    return SchemaState(Standing.BEHIND if found is None or found in known else Standing.UNKNOWN, found, needed)
+
+
+def _refuse_unknown(state: SchemaState) -> None:
+    if state.standing is Standing.UNKNOWN:
+        raise Refusal(
+            "schema.unknown",
+            f"The database's schema is at {state.found}, which this release does not know; it knows {state.needed}.",
+            "A newer release of Tollbridge migrated this database: upgrade this one. `tollbridge migrate --check` shows"
+            " both.",
+        )
+
+
+def _config(output: StringIO | None = None) -> Config:
+    config = Config(output_buffer=output) if output else Config()
+    config.set_main_option("script_location", str(FOLDER).replace("%", "%%"))
+    config.set_main_option("path_separator", "newline")
+    return config
