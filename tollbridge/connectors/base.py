@@ -75,7 +75,8 @@ class Connector:
     """One vendor.
 
     `credential_type` is the wire's CredentialType, `credential` the pydantic model of its fields, in which every secret
-    field has the type SecretStr; `read_credential` validates what a person typed for one of the systems. `authorize` returns the request with credentials, version and idempotency key put in.
+    field has the type SecretStr; `read_credential` validates what a person typed for one of the systems. `authorize`
+    returns the request with credentials, version and idempotency key put in.
     `classify` turns a reply that the flow did not ask for into a fault; None means that the reply is good.
     `replayed` says whether a reply is an earlier one that the vendor kept under the idempotency key.
     `redact` names the request and reply fields (form names or JSON keys) that the run log must not show.

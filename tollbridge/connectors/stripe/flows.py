@@ -1,0 +1,268 @@
+"""The conversations with Stripe: deliver a bill as an invoice, check a credential. Nothing is sent here."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from typing import Any, TypeAlias, TypeVar
+
+from tollbridge.connectors.base import Delivery, System, chunked, form_pairs
+from tollbridge.connectors.stripe import look_ups
+from tollbridge.connectors.stripe.config import CollectionMethod, Finish, MissingCustomer, StripeOptions, Tax
+from tollbridge.connectors.stripe.faults import MISSING_EMAIL_HINT, invalid
+from tollbridge.connectors.stripe.look_ups import get
+from tollbridge.connectors.stripe.payloads import (
+    Part,
+    Plan,
+    customer_params,
+    email_of,
+    invoice_params,
+    invoice_tags,
+    planned,
+)
+from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain.flows import Checked, Delivered, Flow, Pause, Reply, Request, Step, Subject, Written
+from tollbridge.domain.money import Money
+
+LINES_PER_CALL = 100
+"""The most lines that one add_lines call takes, as seen in the field."""
+
+T = TypeVar("T")
+Talk: TypeAlias = Generator[Step | Pause, Reply, T]
+Invoice: TypeAlias = Mapping[str, Any]
+
+
+def post(path: str, params: Mapping[str, Any]) -> Request:
+    return Request("POST", path, form=form_pairs(params))
+
+
+def deliver(delivery: Delivery) -> Flow:
+    """Send one bill to Stripe: draft, lines, compare the total; finalise and send where the options say so.
+
+    Where a bill is split over several invoices, all are drafted and compared before the first is finalised.
+    """
+    config: StripeOptions = delivery.config
+    plan = planned(delivery.bill, config)
+    if not isinstance(plan, Plan):
+        return plan
+    customer = yield from _customer(delivery)
+    if isinstance(customer, Fault):
+        return customer
+    invoices: list[Invoice] = []
+    for part in plan.parts:
+        draft = yield from _draft(delivery, plan, part, customer)
+        if isinstance(draft, Fault):
+            return draft
+        invoices.append(draft)
+    if config.finish is not Finish.DRAFT:
+        for number, invoice in enumerate(invoices, start=1):
+            invoices[number - 1] = yield from _finalise(config, number, invoice["id"])
+    if config.finish is Finish.SEND:
+        for number, invoice in enumerate(invoices, start=1):
+            invoices[number - 1] = yield from _send(number, invoice["id"])
+    return _delivered(delivery, plan, invoices)
+
+
+def check(system: System) -> Flow:
+    """Read the account that a key opens. Live and test mode of one account are two tenants."""
+    reply = yield Step("Read the account", get("/v1/account"), "account")
+    account = reply.json
+    mode = "live" if system.live else "test"
+    return Checked(f"{account['id']}:{mode}", f"{_account_name(account)} ({mode} mode)", system.live)
+
+
+def _account_name(account: Mapping[str, Any]) -> str:
+    dashboard = (account.get("settings") or {}).get("dashboard") or {}
+    profile = account.get("business_profile") or {}
+    return str(dashboard.get("display_name") or profile.get("name") or account.get("email") or account["id"])
+
+
+def _customer(delivery: Delivery) -> Talk[str | Fault]:
+    """The customer of the account: mapped, else found by our id, else created once."""
+    account, config = delivery.bill.account, delivery.config
+    mapped = delivery.mappings.find("Account", account.id, "Customer")
+    if mapped is not None:
+        return mapped
+    if config.missing_customer is MissingCustomer.REFUSE:
+        return Fault(
+            FaultKind.UNMAPPED,
+            "stripe.unmapped_customer",
+            f"account {account.id} ({account.name}) is mapped to no customer in Stripe",
+            "Map the account to a customer, or set missingCustomer to create.",
+            missing=_mapping(delivery),
+        )
+    search = look_ups.customer_search("customer:search", account.id)
+    found = (yield _learning(search, account.id, _only_customer))["data"]
+    if len(found) > 1:
+        return Fault(
+            FaultKind.UNMAPPED,
+            "stripe.several_customers",
+            f"Stripe has several customers for account {account.id}: {', '.join(each['id'] for each in found)}, …",
+            "Map the account to the right one of them.",
+            missing=_mapping(delivery),
+        )
+    if found:
+        return str(found[0]["id"])
+    return (yield from _create_customer(delivery))
+
+
+def _create_customer(delivery: Delivery) -> Talk[str | Fault]:
+    account, config = delivery.bill.account, delivery.config
+    email = email_of(account, config)
+    if config.finish is Finish.SEND and email is None:
+        return invalid(
+            "missing_email",
+            f"account {account.id} ({account.name}) has no e-mail address, and finish is send",
+            "Give the account an e-mail address, or set finish to finalise or draft, then replay the run.",
+        )
+    params = customer_params(delivery.bill, config)
+    if isinstance(params, Fault):
+        return params
+    create = Step(
+        "Create the customer",
+        post("/v1/customers", params),
+        "customer",
+        look_up=look_ups.customer("customer", account.id, email),
+        subject=Subject("Account", account.id, 1, "customer"),
+    )
+    reply = yield _learning(create, account.id, lambda reply: str(reply["id"]))
+    return str(reply["id"])
+
+
+def _learning(step: Step, account_id: str, read: Any) -> Step:
+    """The step, which teaches the account's customer."""
+
+    def learn(reply: Reply) -> Written | None:
+        customer = read(reply)
+        return Written("Account", account_id, "Customer", customer) if customer else None
+
+    return Step(step.name, step.request, step.key, step.look_up, step.accept, step.subject, learns=learn)
+
+
+def _only_customer(reply: Reply) -> str | None:
+    found = reply["data"]
+    return str(found[0]["id"]) if len(found) == 1 else None
+
+
+def _mapping(delivery: Delivery) -> tuple[str, str, str, str]:
+    return ("Account", delivery.bill.account.id, delivery.system.mapping_system, "Customer")
+
+
+def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[Invoice | Fault]:
+    """A draft with all its lines, compared with ours."""
+    bill, config, key = delivery.bill, delivery.config, f"invoice:{part.number}"
+    created = yield Step(
+        "Create the draft invoice",
+        post("/v1/invoices", invoice_params(bill, config, customer, plan, part)),
+        key,
+        look_up=look_ups.invoice(key, customer, invoice_tags(bill, plan, part)),
+        relies_on=_mapping(delivery),
+    )
+    invoice = created.json
+    if config.finish is Finish.SEND and not invoice.get("customer_email"):
+        trouble = yield from _without_address(delivery, part, customer)
+        if trouble is not None:
+            return trouble
+    for index, some in enumerate(chunked(part.lines, LINES_PER_CALL), start=1):
+        invoice = (yield _add_lines(invoice["id"], f"lines:{part.number}:{index}", some)).json
+    return _difference(plan, part, config, invoice) or invoice
+
+
+def _without_address(delivery: Delivery, part: Part, customer: str) -> Talk[Fault | None]:
+    """What is wrong with a customer whose draft shows no e-mail address; asked again, because it may be repaired."""
+    reply = yield Step(
+        "Read the customer",
+        get(f"/v1/customers/{customer}"),
+        f"customer:{part.number}",
+        relies_on=_mapping(delivery),
+    )
+    found = reply.json
+    if found.get("deleted"):
+        return Fault(
+            FaultKind.UNMAPPED,
+            "stripe.customer_deleted",
+            f"customer {customer}, to which account {delivery.bill.account.id} is mapped, was deleted in Stripe",
+            "Map the account to another customer, then replay the run.",
+            missing=_mapping(delivery),
+        )
+    if not found.get("email"):
+        return invalid(
+            "missing_email",
+            f"customer {customer} of account {delivery.bill.account.id} has no e-mail address in Stripe; the invoice "
+            "is left as a draft",
+            MISSING_EMAIL_HINT,
+        )
+    return None
+
+
+def _add_lines(invoice_id: str, key: str, lines: Any) -> Step:
+    positions = [line["metadata"]["position"] for line in lines]
+    return Step(
+        f"Add lines {positions[0]} to {positions[-1]}",
+        post(f"/v1/invoices/{invoice_id}/add_lines", {"lines": lines}),
+        key,
+        look_up=look_ups.lines(key, invoice_id, frozenset(positions)),
+    )
+
+
+def _difference(plan: Plan, part: Part, config: StripeOptions, invoice: Invoice) -> Fault | None:
+    """A fault where Stripe's total is not ours. Taxes that Stripe adds do not count, balances and payments neither."""
+    held = _held(config, invoice)
+    currency = str(invoice["currency"]).upper()
+    if held == part.total:
+        return None
+    theirs, ours = (Money(plan.scale.amount(units), currency) for units in (held, part.total))
+    return invalid(
+        "total_differs",
+        f"Stripe's total of draft {invoice['id']} is {theirs}, ours is {ours}; nothing was finalised",
+        "Look for inclusive taxes, discounts or lines that others added; correct the cause, delete the draft in "
+        "Stripe, then replay the run.",
+    )
+
+
+def _held(config: StripeOptions, invoice: Invoice) -> int:
+    without_tax = invoice.get("total_excluding_tax")
+    return int(invoice["total"] if config.tax is Tax.NONE or without_tax is None else without_tax)
+
+
+def _finalise(config: StripeOptions, number: int, invoice_id: str) -> Talk[Invoice]:
+    # With auto_advance Stripe collects by itself: it charges a payment method, but it would also send reminders.
+    charge = config.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY
+    key = f"finalise:{number}"
+    reply = yield Step(
+        "Finalise the invoice",
+        post(f"/v1/invoices/{invoice_id}/finalize", {"auto_advance": charge}),
+        key,
+        look_up=look_ups.finalised(key, invoice_id),
+    )
+    return reply.json  # type: ignore[no-any-return]
+
+
+def _send(number: int, invoice_id: str) -> Talk[Invoice]:
+    key = f"send:{number}"
+    reply = yield Step(
+        "Send the invoice",
+        post(f"/v1/invoices/{invoice_id}/send", {}),
+        key,
+        look_up=look_ups.sent(key, invoice_id),
+    )
+    return reply.json  # type: ignore[no-any-return]
+
+
+def _delivered(delivery: Delivery, plan: Plan, invoices: list[Invoice]) -> Delivered:
+    first, notes = invoices[0], list(plan.notes)
+    if len(invoices) > 1:
+        notes.append(f"split over {len(invoices)} invoices: {', '.join(each['id'] for each in invoices)}")
+    notes += [
+        f"{each['id']} is below Stripe's minimum: it is marked paid and stands in the customer's balance"
+        for each in invoices
+        if each.get("status") == "paid" and _held(delivery.config, each) > 0
+    ]
+    held = sum(_held(delivery.config, each) for each in invoices)
+    mode = "" if delivery.system.live else "test/"
+    return Delivered(
+        external_id=first["id"],
+        url=first.get("hosted_invoice_url") or f"https://dashboard.stripe.com/{mode}invoices/{first['id']}",
+        total=plan.scale.amount(held),
+        currency=delivery.bill.currency,
+        note="; ".join(notes) or None,
+    )
