@@ -165,8 +165,8 @@ class StripeOptions(Options):
     finish: Annotated[
         Finish,
         Field(
-            description="How far an invoice is taken: left as a draft to be looked at, finalised (its amounts are fixed "
-            "and it gets its number), or finalised and sent to the customer by e-mail."
+            description="How far an invoice is taken: left as a draft to be looked at, finalised (its amounts are "
+            "fixed and it gets its number), or finalised and sent to the customer by e-mail."
         ),
     ] = Finish.DRAFT
     collection_method: Annotated[
@@ -228,7 +228,7 @@ class StripeOptions(Options):
         InexactTotal,
         Field(
             description="A total that Stripe cannot hold to the last digit (KWD, BHD, JOD, OMR and TND in steps of "
-            "0.010; MGA, ISK and UGX in whole units) is refused, or rounded half up with the difference noted on the invoice."
+            "0.010; MGA, ISK and UGX in whole units) is refused, or rounded half up with the difference noted."
         ),
     ] = InexactTotal.REFUSE
     overflow: Annotated[

@@ -85,7 +85,10 @@ _CODES: dict[str, tuple[FaultKind, str]] = {
     "parameter_unknown": (FaultKind.INVALID, _PARAMETER_HINT),
     "parameters_exclusive": (FaultKind.INVALID, _PARAMETER_HINT),
     "url_invalid": (FaultKind.INVALID, _PARAMETER_HINT),
-    "resource_missing": (FaultKind.INVALID, "Create it in Stripe or correct the option that names it, " + _REPLAY),
+    "resource_missing": (
+        FaultKind.INVALID,
+        "It was deleted in Stripe while the run was at work, or an option names it wrongly: correct that, " + _REPLAY,
+    ),
 }
 
 _PARAMS: dict[str, str] = {
@@ -124,6 +127,7 @@ def replayed(reply: Reply) -> bool:
 
 def _by_code(reply: Reply, error: Mapping[str, Any]) -> Fault | None:
     code, param = str(error.get("code") or ""), str(error.get("param") or "")
+    said = str(error.get("message") or "").lower()
     if error.get("type") == "idempotency_error" and reply.status != 409:
         return _fault(
             reply,
@@ -133,9 +137,9 @@ def _by_code(reply: Reply, error: Mapping[str, Any]) -> Fault | None:
             "An earlier attempt sent something else under the same key. Replay the run: it looks first at what stands "
             "in Stripe.",
         )
-    if "missing email" in str(error.get("message") or "").lower():
+    if "missing email" in said:
         return _fault(reply, error, FaultKind.INVALID, "missing_email", MISSING_EMAIL_HINT)
-    if code == "resource_missing" and param == "customer":
+    if code == "resource_missing" and (param == "customer" or "no such customer" in said):
         return _fault(reply, error, FaultKind.UNMAPPED, code, _CUSTOMER_HINT)
     if code not in _CODES:
         return None
