@@ -76,3 +76,42 @@ class Mappings:
     def find(self, entity: str, entity_id: str, table: str) -> str | None:
         """The external id mapped to ours, or None."""
         return self.ids.get((entity, entity_id, table))
+
+
+class CredentialStatus(StrEnum):
+    """What is known of a credential: `UNCHECKED` until its first check has ended."""
+
+    UNCHECKED = "UNCHECKED"
+    VALID = "VALID"
+    INVALID = "INVALID"
+
+
+class Cause(StrEnum):
+    """What happened to a bill."""
+
+    CALCULATED = "CALCULATED"
+    APPROVED = "APPROVED"
+    DELETED = "DELETED"
+
+
+class Verdict(StrEnum):
+    """What an integration does with a bill."""
+
+    SEND = "SEND"
+    OUT_OF_SCOPE = "OUT_OF_SCOPE"
+    TOO_OLD = "TOO_OLD"
+    AWAITS_APPROVAL = "AWAITS_APPROVAL"
+    ALREADY = "ALREADY"
+    """A run carries, or carried, this revision of the bill."""
+    CANCELLED = "CANCELLED"
+
+
+@dataclass(frozen=True, slots=True)
+class BillFacts:
+    """What decides whether a bill is sent. `status` is the wire's: PENDING or APPROVED."""
+
+    id: str
+    revision: int
+    account_id: str
+    bill_date: date
+    status: str

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
@@ -20,11 +20,12 @@ from tollbridge.domain import json_text
 from tollbridge.domain.errors import Invalid, Refusal, Unavailable
 from tollbridge.settings import Settings
 
+Tx: TypeAlias = AsyncConnection
+"""An open transaction, as the services pass it on."""
+
 OLDEST_SERVER = 15
 POOL_SIZE = 10
 CONNECT_TIMEOUT = 10.0
-
-type_codec = {"schema": "pg_catalog", "encoder": json_text.dump, "decoder": json_text.parse, "format": "text"}
 
 
 @contextmanager
@@ -71,23 +72,20 @@ class Database:
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database of the settings, starting the embedded one if need be; raises Refusal where it cannot be."""
-    manager = database_dsn(settings)
-    dsn = await asyncio.to_thread(manager.__enter__)
+    # Starting and stopping a server blocks.
+    server = database_dsn(settings)
+    dsn = await asyncio.to_thread(server.__enter__)
     try:
         async with connected(dsn) as database:
             yield database
     finally:
-        await asyncio.to_thread(manager.__exit__, None, None, None)
+        await asyncio.to_thread(server.__exit__, None, None, None)
 
 
 @asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[Database]:
     """Open the database at this address; raises Unavailable where nothing answers, Refusal where it is too old."""
-    first = await connect(dsn)
-    try:
-        _check_version(first)
-    finally:
-        await first.close()
+    await (await connect(dsn)).close()
     engine = create_engine(dsn)
     async with asyncpg.create_pool(
         dsn, min_size=0, max_size=POOL_SIZE, init=_set_codecs, timeout=CONNECT_TIMEOUT
@@ -111,20 +109,20 @@ def create_engine(dsn: str, *, pooled: bool = True) -> AsyncEngine:
 
 
 async def connect(dsn: str) -> asyncpg.Connection:
-    """One raw connection, for listening and for the first look; raises Unavailable where nothing answers."""
+    """One raw connection; raises Unavailable where nothing answers, Refusal where the server is too old."""
     with _explained(dsn):
         connection: asyncpg.Connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
-        await _set_codecs(connection)
-        return connection
+    _check_version(connection.get_server_version())
+    await _set_codecs(connection)
+    return connection
 
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, **type_codec)
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=json_text.dump, decoder=json_text.parse)
 
 
-def _check_version(connection: asyncpg.Connection) -> None:
-    version = connection.get_server_version()
+def _check_version(version: asyncpg.ServerVersion) -> None:
     if version.major < OLDEST_SERVER:
         raise Refusal(
             "database.too_old",
