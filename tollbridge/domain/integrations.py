@@ -6,10 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
+
+from tollbridge.domain.billing import BillStatus
+
+Layer = TypeVar("Layer", bound="Options")
 
 
 class Options(BaseModel):
@@ -115,3 +119,38 @@ class BillFacts:
     account_id: str
     bill_date: date
     status: str
+
+
+def read_layer(model: type[Layer], config: Mapping[str, Any]) -> Layer:
+    """One layer of options out of a stored `configData`, in which all layers lie side by side."""
+    names = {to_camel(name) for name in model.model_fields}
+    return model.model_validate({name: value for name, value in config.items() if name in names})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Which bills an integration sends: accounts (empty: all), accounts never, the cut-over, approved bills only."""
+
+    account_ids: tuple[str, ...] = ()
+    restricted_account_ids: tuple[str, ...] = ()
+    send_from: date | None = None
+    approved_only: bool = False
+
+
+def scope_of(config: Mapping[str, Any]) -> Scope:
+    """The scope that a stored `configData` sets."""
+    shared, bills = read_layer(GlobalOptions, config), read_layer(BillOptions, config)
+    return Scope(shared.account_ids, shared.restricted_account_ids, bills.send_from, bills.only_send_on_approval)
+
+
+def decide(scope: Scope, bill: BillFacts) -> tuple[Verdict, str]:
+    """Whether an integration sends the bill, and why (not), in a sentence."""
+    if scope.account_ids and bill.account_id not in scope.account_ids:
+        return Verdict.OUT_OF_SCOPE, f"Account {bill.account_id} is not among the integration's account ids."
+    if bill.account_id in scope.restricted_account_ids:
+        return Verdict.OUT_OF_SCOPE, f"Account {bill.account_id} is among the integration's restricted account ids."
+    if scope.send_from is not None and bill.bill_date < scope.send_from:
+        return Verdict.TOO_OLD, f"The bill is dated {bill.bill_date}, before the cut-over on {scope.send_from}."
+    if scope.approved_only and bill.status != BillStatus.APPROVED:
+        return Verdict.AWAITS_APPROVAL, "The bill is sent when it is approved."
+    return Verdict.SEND, "The bill is in scope."

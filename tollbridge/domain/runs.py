@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+
+from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
+from tollbridge.domain.flows import Checked, Delivered, Outcome, Skipped
+from tollbridge.domain.retry import LONGEST_LIMITED, backoff, limited_wait
 
 
 class Flow(StrEnum):
@@ -75,3 +79,147 @@ class Paused:
 
     until: datetime
     reason: str
+
+
+def status_of(state: RunState, fault_kind: FaultKind | None, hold_reason: HoldReason | None) -> RunStatus:
+    """The wire's status of a run, from the one table that there is."""
+    match state:
+        case RunState.WAITING:
+            return RunStatus.RATE_LIMIT_RETRY if fault_kind is FaultKind.RATE_LIMITED else RunStatus.AWAITING_RETRY
+        case RunState.HELD:
+            return _STATUS_OF_HELD.get(hold_reason, RunStatus.WAITING)
+        case RunState.FAILED:
+            return RunStatus(FAULTS[fault_kind].run_status) if fault_kind else RunStatus.ERROR
+    return _STATUS[state]
+
+
+_STATUS = {
+    RunState.QUEUED: RunStatus.WAITING,
+    RunState.RUNNING: RunStatus.STARTED,
+    RunState.DELIVERED: RunStatus.COMPLETE,
+    RunState.SKIPPED: RunStatus.COMPLETE,
+    RunState.SUPERSEDED: RunStatus.COMPLETE,
+    RunState.CANCELLED: RunStatus.ERROR,
+}
+_STATUS_OF_HELD: dict[HoldReason | None, RunStatus] = {
+    HoldReason.DISABLED: RunStatus.DISABLED,
+    HoldReason.UNAUTHORIZED: RunStatus.AUTH_FAILED,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RunFacts:
+    """What decides how a run goes on. `worked` is all its working time so far, `attempt` counts from 1."""
+
+    flow: Flow
+    attempt: int
+    worked: timedelta
+    limited_since: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What becomes of a run.
+
+    `due_at` is when it goes on by itself, None where it does not. `fault` is why it is not delivered, `note` a sentence
+    besides. `event` names the error event to raise. `credential_error` says why its credential no longer works.
+    """
+
+    state: RunState
+    attempt: int
+    due_at: datetime | None = None
+    hold_reason: HoldReason | None = None
+    limited_since: datetime | None = None
+    fault: Fault | None = None
+    note: str | None = None
+    delivered: Delivered | None = None
+    checked: Checked | None = None
+    event: str | None = None
+    credential_error: str | None = None
+
+
+def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: float, limits: RunLimits) -> Change:
+    """What follows from the outcome of a run. `jitter` lies in [0, 1)."""
+    match result:
+        case Delivered():
+            return Change(RunState.DELIVERED, run.attempt, delivered=result, note=result.note)
+        case Checked():
+            note = f"Opens {result.tenant_name} ({result.tenant_id})."
+            return Change(RunState.DELIVERED, run.attempt, checked=result, note=note)
+        case Skipped():
+            return Change(RunState.SKIPPED, run.attempt, note=result.reason)
+        case Paused():
+            return Change(RunState.WAITING, run.attempt, due_at=result.until, note=result.reason)
+    return _after_fault(run, result, now, jitter, limits)
+
+
+def _after_fault(run: RunFacts, fault: Fault, now: datetime, jitter: float, limits: RunLimits) -> Change:
+    if run.flow is Flow.CHECK:
+        # A person waits for the answer, and may ask again.
+        return Change(RunState.FAILED, run.attempt, fault=_final(fault), credential_error=fault.message)
+    retry = fault.rule.retry
+    if retry is Retry.REPAIRED:
+        return _hold(run, fault)
+    if retry is Retry.NEVER:
+        return _fail(run, fault)
+    if run.worked >= limits.working_time:
+        return _fail(run, _too_long(fault, limits))
+    if retry is Retry.RETRY_AFTER:
+        since = run.limited_since or now
+        due_at = now + limited_wait(now - since, jitter, fault.retry_after)
+        if due_at - since > LONGEST_LIMITED:
+            return _fail(run, fault)
+        return Change(RunState.WAITING, run.attempt, due_at, limited_since=since, fault=fault)
+    if run.attempt >= limits.attempts:
+        return _fail(run, fault)
+    due_at = now + backoff(run.attempt, jitter, fault.retry_after)
+    return Change(RunState.WAITING, run.attempt + 1, due_at, fault=fault)
+
+
+def _hold(run: RunFacts, fault: Fault) -> Change:
+    rejected = fault.kind is FaultKind.UNAUTHORIZED
+    return Change(
+        RunState.HELD,
+        run.attempt,
+        hold_reason=HoldReason.UNAUTHORIZED if rejected else HoldReason.DISABLED,
+        fault=fault,
+        event=fault.rule.event,
+        credential_error=fault.message if rejected else None,
+    )
+
+
+def _fail(run: RunFacts, fault: Fault) -> Change:
+    fault = _final(fault)
+    return Change(RunState.FAILED, run.attempt, fault=fault, event=fault.rule.event)
+
+
+def _final(fault: Fault) -> Fault:
+    """A rate limit that is not waited for any longer counts as a vendor that is not available."""
+    return replace(fault, kind=FaultKind.UNAVAILABLE) if fault.kind is FaultKind.RATE_LIMITED else fault
+
+
+def _too_long(fault: Fault, limits: RunLimits) -> Fault:
+    return Fault(
+        FaultKind.TOO_LONG,
+        "run.too_long",
+        f"The run has worked for its {limits.working_time.total_seconds():.0f} s; its last trouble: {fault.message}",
+        "See in its steps where the time went, then replay it.",
+    )
+
+
+def judge_check(checked: Checked, system: str, tenant: str | None, tenant_name: str | None) -> Checked | Fault:
+    """What a check found, held against the tenant that the credential has opened until now."""
+    if tenant is None or tenant == tenant_key(system, checked.tenant_id):
+        return checked
+    return Fault(
+        FaultKind.INVALID,
+        "credential.other_tenant",
+        f"The new secret opens {checked.tenant_name} ({checked.tenant_id}), but this credential belongs to "
+        f"{tenant_name} ({tenant.partition(':')[2]}).",
+        "Enter a secret of the same tenant, or make another credential for the other one.",
+    )
+
+
+def tenant_key(system: str, tenant_id: str) -> str:
+    """How a tenant is told apart from all others: test and live of one account are two tenants."""
+    return f"{system}:{tenant_id}"

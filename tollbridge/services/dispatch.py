@@ -27,7 +27,7 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True)
-class Scope:
+class InScope:
     """How many bills an integration would send now: those in its scope that no run carries yet, with sums."""
 
     count: int
@@ -41,7 +41,7 @@ async def dispatch_bills(
     raise NotImplementedError
 
 
-async def count_in_scope(tx: Tx, org_id: str, integration_id: str) -> Scope:
+async def count_in_scope(tx: Tx, org_id: str, integration_id: str) -> InScope:
     """What `send_existing` would send now."""
     raise NotImplementedError
 

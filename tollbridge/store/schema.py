@@ -149,6 +149,7 @@ runs = Table(
     _when("updated_at"),
     _id("integration_id", nullable=True),
     _id("credential_id", nullable=True),
+    _id("tenant", nullable=True),
     _col("system", Text),
     _col("destination", Text),
     _id("destination_id", nullable=True),

@@ -182,6 +182,7 @@ _STATEMENTS = (
         updated_at timestamptz NOT NULL,
         integration_id text COLLATE "C",
         credential_id text COLLATE "C",
+        tenant text COLLATE "C",
         system text NOT NULL,
         destination text NOT NULL,
         destination_id text COLLATE "C",
