@@ -10,6 +10,7 @@ from pathlib import Path
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hashes import SHA256, Hash
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from tollbridge.domain.errors import Invalid
 from tollbridge.settings import Settings
@@ -28,6 +29,11 @@ class Vault:
     def __init__(self, keys: list[bytes]) -> None:
         self._ring = {_fingerprint(key): AESGCM(key) for key in keys}
         self._current = _fingerprint(keys[0])
+        self._key = keys[0]
+
+    def derive(self, purpose: str) -> bytes:
+        """32 bytes that only holders of the key can make, others for every purpose (HKDF, RFC 5869)."""
+        return HKDFExpand(SHA256(), 32, f"tollbridge {purpose}".encode()).derive(self._key)
 
     def seal(self, plain: bytes, row: str) -> bytes:
         """Seal for the row, named such as `credentials/<id>`."""

@@ -30,6 +30,10 @@ class Invalid(Refusal):
     """The input itself is wrong."""
 
 
+class TooLarge(Invalid):
+    """The input is longer than we take."""
+
+
 class NotFound(Refusal):
     """The thing named does not exist in this organization."""
 

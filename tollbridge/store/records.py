@@ -10,12 +10,18 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Row, Table, delete, insert, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollbridge.domain.errors import Conflict, Invalid
+
+Tx: TypeAlias = AsyncConnection
+"""An open transaction, for those who pass it on and do not speak SQL."""
+
+RecordTable: TypeAlias = Table
+"""A table of wire entities, likewise."""
 
 
 @dataclass(frozen=True, slots=True)

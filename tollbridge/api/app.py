@@ -1,0 +1,32 @@
+"""The HTTP app: which nouns it serves. What connects it to a database and a key is in wiring."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+
+from fastapi import FastAPI
+
+from tollbridge.api import errors, health, oauth, service_users
+
+_ROUTERS = (
+    health.router,
+    oauth.router,
+    service_users.router,
+)
+
+
+def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
+    """The app; `lifespan` puts the connected parts into `app.state.parts` before the first request."""
+    app = FastAPI(
+        title="Tollbridge",
+        description="Operations marked x-extension are ours; the others are those of m3ter's public REST API.",
+        lifespan=lifespan,
+        redirect_slashes=False,
+        docs_url=None,
+        redoc_url=None,
+    )
+    for router in _ROUTERS:
+        app.include_router(router)
+    errors.install(app)
+    return app

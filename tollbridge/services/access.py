@@ -1,0 +1,118 @@
+"""Who may come in: access keys are exchanged for tokens, and a token names the caller.
+
+Tokens are signed, so that issuing one writes nothing and any process that has the vault's key can check it; whether the
+key behind a token is still active is asked of the database, at most every few seconds.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import timedelta
+
+import jwt
+
+from tollbridge.domain.errors import Forbidden, Unauthenticated
+from tollbridge.services import clock
+from tollbridge.services.caller import Caller
+from tollbridge.store import access_keys
+from tollbridge.store.access_keys import AccessKey
+from tollbridge.store.db import Database
+
+RECHECK = 3.0
+"""Seconds for which a key that was found active may still be used after it was made inactive."""
+
+_ALGORITHM = "HS256"
+_ASK_AGAIN = "Ask for a new token at POST /oauth/token with the access key and its secret."
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token and its lifetime in seconds."""
+
+    text: str
+    expires_in: int
+
+
+def hash_secret(secret: str) -> bytes:
+    """What is stored of a secret. Secrets are random, so one fast hash is enough."""
+    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
+
+
+class Gate:
+    """Issues tokens for access keys and tells who is behind a token."""
+
+    def __init__(
+        self, db: Database, key: bytes, lifetime: timedelta, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._db = db
+        self._key = key
+        self._lifetime = lifetime
+        self._monotonic = monotonic
+        self._seen: dict[str, float] = {}
+
+    async def issue(self, key_id: str, secret: str) -> Token:
+        """A token for the key; raises Unauthenticated where the pair is wrong or the key inactive."""
+        key = await self._find(key_id)
+        # Compared also where there is no such key, so that the time taken does not tell.
+        matches = hmac.compare_digest(hash_secret(secret), key.secret_hash if key else b"\x00" * 32)
+        if key is None or not matches or not key.active:
+            raise Unauthenticated(
+                "access.key",
+                "The access key and secret do not match, or the key is not active.",
+                "Check both; the secret was shown once when the key was made. A new key can be made at any time.",
+            )
+        issued = int(clock.now().timestamp())
+        seconds = int(self._lifetime.total_seconds())
+        claims = {
+            "sub": key.service_user_id,
+            "org": key.org_id,
+            "key": key.id,
+            "iat": issued,
+            "exp": issued + seconds,
+        }
+        return Token(jwt.encode(claims, self._key, _ALGORITHM), seconds)
+
+    async def admit(self, token: str, org_id: str) -> Caller:
+        """The caller with this token, in this organization; raises Forbidden."""
+        claims = self._claims(token)
+        if claims["org"] != org_id:
+            raise Forbidden(
+                "access.organization",
+                f"This access key does not belong to the organization {org_id!r}.",
+                "Use the organization id that was shown with the key.",
+                "orgId",
+            )
+        await self._check_active(claims["key"])
+        return Caller(org_id, f"SERVICE_USER_{claims['sub']}")
+
+    def _claims(self, token: str) -> dict[str, str]:
+        try:
+            claims: dict[str, str] = jwt.decode(
+                token, self._key, [_ALGORITHM], options={"require": ["exp", "sub", "org", "key"]}
+            )
+        except jwt.ExpiredSignatureError:
+            raise Forbidden("access.expired", "The access token has expired.", _ASK_AGAIN) from None
+        except jwt.InvalidTokenError:
+            raise Forbidden("access.token", "The access token is not one of ours.", _ASK_AGAIN) from None
+        return claims
+
+    async def _check_active(self, key_id: str) -> None:
+        if self._monotonic() - self._seen.get(key_id, float("-inf")) < RECHECK:
+            return
+        key = await self._find(key_id)
+        if key is None or not key.active:
+            self._seen.pop(key_id, None)
+            raise Forbidden(
+                "access.inactive",
+                "The access key behind this token was made inactive or deleted.",
+                "Use another access key, or have this one activated.",
+            )
+        self._seen[key_id] = self._monotonic()
+
+    async def _find(self, key_id: str) -> AccessKey | None:
+        async with self._db.transaction() as tx:
+            return await access_keys.find(tx, key_id)

@@ -1,0 +1,125 @@
+"""Service users, the callers of the API, and their access keys."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tollbridge.domain.errors import Conflict
+from tollbridge.domain.fields import Shape, required, trimmed
+from tollbridge.services import clock
+from tollbridge.services.access import hash_secret
+from tollbridge.services.caller import Caller
+from tollbridge.services.entities import check_version, load, missing
+from tollbridge.store import access_keys, records
+from tollbridge.store.access_keys import AccessKey
+from tollbridge.store.db import Database
+from tollbridge.store.records import Page, Record, Tx
+from tollbridge.store.schema import service_users
+
+NOUN = "service user"
+BODY = Shape({"name": required(trimmed(least=1, most=200))})
+
+
+@dataclass(frozen=True, slots=True)
+class NewKey:
+    """A fresh access key with its secret, which is shown once and stored nowhere."""
+
+    id: str
+    secret: str
+
+
+async def create(db: Database, caller: Caller, body: Any) -> Record:
+    async with db.transaction() as tx:
+        return await add(tx, caller, body)
+
+
+async def add(tx: Tx, caller: Caller, body: Any) -> Record:
+    """The same inside a transaction of the caller's."""
+    kept = BODY.check(body)
+    record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, name=kept["name"])
+    await records.add(tx, service_users, record)
+    return record
+
+
+async def retrieve(db: Database, caller: Caller, id: str) -> Record:
+    async with db.transaction() as tx:
+        return await load(tx, service_users, caller.org_id, id, NOUN)
+
+
+async def page(db: Database, caller: Caller, size: int, token: str | None) -> Page:
+    async with db.transaction() as tx:
+        return await records.page(tx, service_users, caller.org_id, size=size, token=token)
+
+
+async def update(db: Database, caller: Caller, id: str, body: Mapping[str, Any]) -> Record:
+    kept = BODY.check(body)
+    async with db.transaction() as tx:
+        record = await load(tx, service_users, caller.org_id, id, NOUN, lock=True)
+        check_version(record, body)
+        changed = record.changed(clock.now(), caller.principal, body=kept, name=kept["name"])
+        await records.save(tx, service_users, changed)
+    return changed
+
+
+async def delete(db: Database, caller: Caller, id: str) -> Record:
+    """Delete it with its keys; raises Conflict for the caller itself, who would lock itself out."""
+    async with db.transaction() as tx:
+        record = await load(tx, service_users, caller.org_id, id, NOUN, lock=True)
+        if caller.principal == f"SERVICE_USER_{id}":
+            raise Conflict(
+                "service_user.own",
+                f"{record['name']} is the service user of this very call.",
+                "Delete it with an access key of another service user.",
+            )
+        for key in await access_keys.of_service_user(tx, caller.org_id, id):
+            await access_keys.remove(tx, key.id)
+        await records.remove(tx, service_users, caller.org_id, id)
+    return record
+
+
+async def create_key(db: Database, caller: Caller, service_user_id: str) -> tuple[AccessKey, NewKey]:
+    """A new key of the service user; several may be active at once, so that keys can be changed without a gap."""
+    async with db.transaction() as tx:
+        await load(tx, service_users, caller.org_id, service_user_id, NOUN)
+        made = await add_key(tx, caller, service_user_id)
+        return await _key(tx, caller, service_user_id, made.id), made
+
+
+async def add_key(tx: Tx, caller: Caller, service_user_id: str) -> NewKey:
+    """The same inside a transaction of the caller's."""
+    secret = secrets.token_urlsafe(32)
+    id = clock.new_id()
+    key = AccessKey(id, caller.org_id, service_user_id, hash_secret(secret), True, clock.now())
+    await access_keys.add(tx, key)
+    return NewKey(id, secret)
+
+
+async def keys(db: Database, caller: Caller, service_user_id: str) -> Sequence[AccessKey]:
+    async with db.transaction() as tx:
+        await load(tx, service_users, caller.org_id, service_user_id, NOUN)
+        return await access_keys.of_service_user(tx, caller.org_id, service_user_id)
+
+
+async def set_key_active(db: Database, caller: Caller, service_user_id: str, id: str, active: bool) -> AccessKey:
+    """Let the key in or keep it out; tokens of an inactive key stop working within seconds."""
+    async with db.transaction() as tx:
+        await _key(tx, caller, service_user_id, id)
+        await access_keys.set_active(tx, id, active)
+        return await _key(tx, caller, service_user_id, id)
+
+
+async def delete_key(db: Database, caller: Caller, service_user_id: str, id: str) -> AccessKey:
+    async with db.transaction() as tx:
+        key = await _key(tx, caller, service_user_id, id)
+        await access_keys.remove(tx, id)
+    return key
+
+
+async def _key(tx: Tx, caller: Caller, service_user_id: str, id: str) -> AccessKey:
+    key = await access_keys.find(tx, id)
+    if key is None or (key.org_id, key.service_user_id) != (caller.org_id, service_user_id):
+        raise missing("access key", id)
+    return key

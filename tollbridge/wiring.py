@@ -1,0 +1,72 @@
+"""The composition root: the only place that connects parts. Makes no decisions and keeps no state."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import structlog
+
+from tollbridge.services.access import Gate
+from tollbridge.services.parts import Parts
+from tollbridge.settings import Settings
+from tollbridge.store.db import Database, open_database
+from tollbridge.store.migrate import require_current
+from tollbridge.vault import open_vault
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+
+def set_up_logs(level: str) -> None:
+    """Every log line of this process, those of libraries too, becomes one JSON object on stderr.
+
+    `structlog.contextvars.bind_contextvars(run_id=…)` puts the run's id on every line that follows in its task.
+    """
+    shared: list[structlog.typing.Processor] = [
+        structlog.contextvars.merge_contextvars,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper("iso", key="at"),
+        structlog.processors.format_exc_info,
+    ]
+    structlog.configure(
+        processors=[*shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.JSONRenderer(ensure_ascii=False, default=str),
+            ],
+        )
+    )
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+
+
+def connect(settings: Settings, db: Database) -> Parts:
+    """The parts over an open database."""
+    vault = open_vault(settings)
+    return Parts(settings, db, vault, Gate(db, vault.derive("access tokens"), settings.token_lifetime))
+
+
+def build_app(settings: Settings) -> FastAPI:
+    """The API. It opens the database when it starts, and refuses to start on a schema that it does not know."""
+    from tollbridge.api.app import create_app
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with open_database(settings) as db:
+            await require_current(db.dsn)
+            app.state.parts = connect(settings, db)
+            yield
+
+    return create_app(lifespan)
