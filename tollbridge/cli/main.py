@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tollbridge.cli import db, migrate
+from tollbridge.cli import db, importing, init, migrate, processes
 from tollbridge.cli.common import Exit, complain, exit_code
 from tollbridge.domain.errors import Refusal
 
@@ -19,11 +19,41 @@ app = typer.Typer(
     name="tollbridge",
     help="Carries every finished bill to the systems that a finance team runs, exactly once.",
     rich_markup_mode=None,
-    no_args_is_help=True,
+    invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
+app.command("init")(init.init)
+app.command("serve")(processes.serve)
+app.command("worker")(processes.worker)
 app.command("migrate")(migrate.migrate)
 app.add_typer(db.app, name="db")
+app.command("sandbox")(processes.sandbox)
+app.command("import")(importing.import_)
+
+MAP = """\
+tollbridge carries every finished bill to the systems that a finance team runs, exactly once.
+
+On this machine
+  demo          all of it at once, with a stand-in for Stripe
+  init          an organization, its access key and a profile
+  serve         the API
+  worker        delivers bills; start as many as you like
+  migrate, db   the database
+  sandbox       a stand-in for a vendor
+
+Over the API, by profile
+  import        bills, accounts, products and mappings from JSONL, CSV or FOCUS
+  runs          what became of each bill: list, show, watch, replay
+  credentials   secrets of vendors: create, list
+  integrations  what is sent where: create, list, enable
+
+Examples
+  tollbridge demo
+  tollbridge import bills.jsonl --refused refused.jsonl
+  tollbridge runs replay --failed --since 2h
+
+Each command explains itself: tollbridge import --help
+"""
 
 
 @dataclass(slots=True)
@@ -50,8 +80,10 @@ def options(
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
-    """Keep the options that stand before the command."""
+    """Keep the options that stand before the command; without a command, show the map."""
     ctx.obj.debug = debug
+    if ctx.invoked_subcommand is None:
+        typer.echo(MAP, nl=False)
 
 
 def run() -> None:
