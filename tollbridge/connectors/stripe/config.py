@@ -43,7 +43,9 @@ TEMPLATE_FIELDS = (
 class StripeCredential(BaseModel):
     """A secret or restricted API key of one Stripe account, in live or in test mode."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, hide_input_in_errors=True
+    )
 
     api_key: Annotated[
         SecretStr,
