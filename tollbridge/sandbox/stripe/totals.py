@@ -82,7 +82,6 @@ def show(books: Books, invoice: Record) -> Record:
             "object": "list",
             "data": [show_line(books, invoice, item) for item in lines[:EMBEDDED_LINES]],
             "has_more": len(lines) > EMBEDDED_LINES,
-            "total_count": len(lines),
             "url": f"/v1/invoices/{invoice['id']}/lines",
         },
     }
