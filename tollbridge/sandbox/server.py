@@ -154,8 +154,8 @@ def _redacted(authorization: str) -> str:
 
 
 def _administration(stand_in: StandIn, requests: deque[JSON]) -> list[web.RouteDef]:
-    async def get_books(request: web.Request) -> web.Response:
-        return _json(stand_in.books(request.query))
+    async def get_books(request: web.Request) -> JSON:
+        return stand_in.books(request.query)
 
     async def get_requests(request: web.Request) -> web.Response:
         return _json({"requests": list(requests)})
@@ -182,24 +182,31 @@ def _administration(stand_in: StandIn, requests: deque[JSON]) -> list[web.RouteD
         return stand_in.set_limits(given)
 
     return [
-        web.get("/_admin/books", get_books),
+        web.get("/_admin/books", _answering(get_books)),
         web.get("/_admin/requests", get_requests),
         web.get("/_admin/faults", get_faults),
-        web.post("/_admin/faults", _taking_json(add_fault)),
+        web.post("/_admin/faults", _answering(_taking_json(add_fault))),
         web.delete("/_admin/faults", clear_faults),
-        web.post("/_admin/clock", _taking_json(move_clock)),
-        web.post("/_admin/keys", _taking_json(add_key)),
-        web.post("/_admin/limits", _taking_json(set_limits)),
+        web.post("/_admin/clock", _answering(_taking_json(move_clock))),
+        web.post("/_admin/keys", _answering(_taking_json(add_key))),
+        web.post("/_admin/limits", _answering(_taking_json(set_limits))),
     ]
 
 
-def _taking_json(act: Callable[[JSON], Awaitable[JSON]]) -> Callable[[web.Request], Awaitable[web.Response]]:
+def _taking_json(act: Callable[[JSON], Awaitable[JSON]]) -> Callable[[web.Request], Awaitable[JSON]]:
+    async def handle(request: web.Request) -> JSON:
+        given = json.loads(await request.read())
+        if not isinstance(given, dict):
+            raise TypeError("the body must be a JSON object")
+        return await act(given)
+
+    return handle
+
+
+def _answering(act: Callable[[web.Request], Awaitable[JSON]]) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         try:
-            given = json.loads(await request.read())
-            if not isinstance(given, dict):
-                raise TypeError("the body must be a JSON object")
-            return _json(await act(given))
+            return _json(await act(request))
         except KeyError as missing:
             return _json({"error": f"the field {missing} is missing"}, status=400)
         except (ValueError, TypeError) as refused:

@@ -80,14 +80,14 @@ def _expanded(books: Books, value: Any, path: list[str], whole: str) -> Any:
         message = f"This property cannot be expanded ({whole})."
         raise StripeError(message, code="property_not_expandable", param="expand")
     inner = value[path[0]]
-    if isinstance(inner, str):
+    if not isinstance(inner, dict | list | None):
         inner = _resolved(books, inner, whole)
     if len(path) > 1 and inner is not None:
         inner = _expanded(books, inner, path[1:], whole)
     return {**value, path[0]: inner}
 
 
-def _resolved(books: Books, id: str, whole: str) -> Record:
+def _resolved(books: Books, id: Any, whole: str) -> Record:
     tables = (books.customers, books.deleted_customers, books.invoices, books.products, books.tax_rates)
     for table in (*tables, books.credit_notes):
         if id in table:
