@@ -102,3 +102,7 @@ def run() -> None:
             raise
         complain(f"{type(error).__name__}: {error}", "This is a fault of Tollbridge: run it again with --debug.")
         sys.exit(Exit.FAILED)
+
+
+if __name__ == "__main__":
+    run()

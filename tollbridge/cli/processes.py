@@ -118,6 +118,7 @@ def _run_server(settings: Settings, listener: socket.socket) -> None:
             # Uvicorn raises a signal again once it has shut down; what is open here must still be closed then.
             for each in (signal.SIGINT, signal.SIGTERM):
                 signal.signal(each, lambda *_: None)
+            listener.listen(config.backlog)
             put(f"http://{_shown(listener)}")
             await uvicorn.Server(config).serve(sockets=[listener])
 

@@ -1,0 +1,95 @@
+"""The command line as a person meets it first."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+HEAVY = {
+    "fastapi",
+    "sqlalchemy",
+    "aiohttp",
+    "alembic",
+    "asyncpg",
+    "pydantic",
+    "uvicorn",
+    "rich",
+    "cryptography",
+    "http",
+}
+
+
+def tollbridge(*arguments: str, home: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "tollbridge.cli.main", *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={"PATH": "/usr/bin:/bin", "HOME": str(home), "XDG_CONFIG_HOME": str(home), **environ},
+    )
+
+
+def test_help_imports_nothing_heavy(tmp_path: Path) -> None:
+    script = (
+        "import sys\nfrom tollbridge.cli.main import app\n"
+        "try:\n    app(['--help'], prog_name='tollbridge')\nexcept SystemExit:\n    pass\n"
+        "print('LOADED', *sorted(sys.modules), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=60)
+    assert "Usage: tollbridge" in done.stdout
+    loaded = set(done.stderr.partition("LOADED")[2].split())
+    assert "tollbridge.cli.importing" in loaded
+    assert not loaded & HEAVY
+
+
+def test_alone_it_shows_a_map_that_fits_on_one_screen(tmp_path: Path) -> None:
+    done = tollbridge(home=tmp_path)
+    assert done.returncode == 0
+    assert len(done.stdout.splitlines()) <= 24
+    assert done.stdout.count("  tollbridge ") == 3
+
+
+def test_a_mistyped_command_is_met_with_the_right_one(tmp_path: Path) -> None:
+    done = tollbridge("imprt", home=tmp_path)
+    assert done.returncode == 2
+    assert "Did you mean 'import'?" in done.stderr
+
+
+def test_without_a_profile_the_error_names_init(tmp_path: Path) -> None:
+    done = tollbridge("import", "-", home=tmp_path)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: There is no profile 'default'")
+    assert "tollbridge init" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_server_that_is_not_there_is_exit_code_5(tmp_path: Path) -> None:
+    file = tmp_path / "one.jsonl"
+    file.write_text("{}\n")
+    environ = {
+        "TOLLBRIDGE_URL": "http://127.0.0.1:9",
+        "TOLLBRIDGE_ORG": "o",
+        "TOLLBRIDGE_ACCESS_KEY": "k",
+        "TOLLBRIDGE_SECRET": "s",
+    }
+    done = tollbridge("import", str(file), home=tmp_path, **environ)
+    assert done.returncode == 5
+    assert "hint: Start it with `tollbridge serve`" in done.stderr
+
+
+def test_a_file_that_is_not_there_is_exit_code_3(tmp_path: Path) -> None:
+    done = tollbridge("import", "nowhere.jsonl", "--dry-run", home=tmp_path)
+    assert done.returncode == 3
+    assert "nowhere.jsonl" in done.stderr
+
+
+def test_a_dry_run_needs_no_server_and_keeps_what_is_refused(tmp_path: Path) -> None:
+    file, refused = tmp_path / "bills.jsonl", tmp_path / "refused.jsonl"
+    good = '{"id":"b1","accountId":"a","currency":"USD","billDate":"2026-11-01","billTotal":0,"lineItems":[]}\n'
+    file.write_text(good + '{"id": "b2"}\n')
+    done = tollbridge("import", str(file), "--dry-run", "--refused", str(refused), home=tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == "1 accepted, 1 refused (nothing was sent)\n"
+    assert "line 2: billDate is missing" in done.stderr
+    assert refused.read_text() == '{"id": "b2"}\n'
