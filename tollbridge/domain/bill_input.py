@@ -7,19 +7,18 @@ the account exists is the service's question.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from decimal import Context, Decimal
 from typing import Any
 
-from tollbridge.domain import json_text
 from tollbridge.domain.bill_shape import BILL, BOOKKEEPING, ID, LINE
 from tollbridge.domain.billing import MAX_LINES
 from tollbridge.domain.common_fields import MAX_DECIMALS, amount
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import integer, refuse, shown
+from tollbridge.domain.fingerprints import fingerprint
 from tollbridge.domain.money import exponent, plain, quantum, round_half_up, total_of
 
 AVERAGE_DECIMALS = 12
@@ -87,23 +86,6 @@ def content_hash(body: Mapping[str, Any], lines: Sequence[Mapping[str, Any]]) ->
     """The same for bills that say the same, however their numbers are written; knows nothing of `BOOKKEEPING`."""
     content = {name: inner for name, inner in body.items() if name not in BOOKKEEPING}
     return fingerprint({"bill": content, "lines": list(lines)})
-
-
-def fingerprint(value: Any) -> str:
-    """A SHA-256 over JSON in one canonical form: sorted keys, 12.50 written as 12.5."""
-    return hashlib.sha256(json_text.dump(_canonical(value)).encode()).hexdigest()
-
-
-def _canonical(value: Any) -> Any:
-    match value:
-        case str() | bool() | None:
-            return value
-        case dict():
-            return {name: _canonical(value[name]) for name in sorted(value)}
-        case list():
-            return [_canonical(inner) for inner in value]
-        case _:
-            return Decimal(value).normalize(_WIDE) if value else 0
 
 
 def _bill_id(value: Mapping[str, Any], id: str | None) -> str:

@@ -5,15 +5,25 @@ Knows no table in particular. Rows are written in the order of their ids, so tha
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Any, TypeVar
 
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollbridge.domain import json_text
-from tollbridge.store.records import Record, values_of
+from tollbridge.domain.errors import TooMany
+from tollbridge.store.db import Database
+from tollbridge.store.records import Record, Tx, values_of
+
+T = TypeVar("T")
+
+TRIES = 5
+"""How often work is done again when others wrote the same rows at the same moment."""
+
+_RACES = {"23505", "40001", "40P01"}  # unique violation, serialisation failure, deadlock
 
 _ARRAYS = {
     Text: "text[]",
@@ -24,6 +34,32 @@ _ARRAYS = {
     Numeric: "numeric[]",
     JSONB: "text[]",
 }
+
+
+class Raced(Exception):
+    """Somebody else wrote the same rows since they were read; doing the work again settles it."""
+
+
+async def settle_races(db: Database, work: Callable[[Tx], Awaitable[T]]) -> T:
+    """Do the work in one transaction, and again from its start where others wrote the same rows meanwhile."""
+    for _ in range(TRIES):
+        try:
+            async with db.transaction() as tx:
+                return await work(tx)
+        except Raced:
+            continue
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) not in _RACES:
+                raise
+    raise TooMany(
+        "store.busy", "Others keep changing the same entities at this moment.", "Try again when they have finished."
+    )
+
+
+async def write(tx: Tx, table: Table, fresh: Sequence[Record], changed: Sequence[Record]) -> None:
+    """Insert the fresh records and replace the changed ones; raises Raced where any is not as it was read."""
+    if len(await insert(tx, table, fresh)) < len(fresh) or len(await replace(tx, table, changed)) < len(changed):
+        raise Raced
 
 
 async def insert(tx: AsyncConnection, table: Table, records: Sequence[Record]) -> set[str]:

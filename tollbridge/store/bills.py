@@ -1,0 +1,151 @@
+"""Rows of bills and of their revisions. A revision's row is never changed, and outlives its bill."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, func, select, text, tuple_
+from sqlalchemy.dialects.postgresql import JSONB
+
+from tollbridge.store import bulk, records
+from tollbridge.store.records import Page, Record, Tx
+from tollbridge.store.schema import bill_revisions, bills
+
+Line = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """Which bills; what is None does not count. Starts are inclusive, ends exclusive."""
+
+    ids: Sequence[str] = ()
+    account_ids: Sequence[str] = ()
+    status: str | None = None
+    locked: bool | None = None
+    """False leaves locked bills out; True, as on the wire, includes them."""
+    bill_date: date | None = None
+    bill_date_start: date | None = None
+    bill_date_end: date | None = None
+    external_invoice_date_start: date | None = None
+    external_invoice_date_end: date | None = None
+    billing_frequency: str | None = None
+    bill_job_id: str | None = None
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        c = bills.c
+        pairs: list[tuple[object, ColumnElement[bool]]] = [
+            (self.ids or None, c.id.in_(self.ids)),
+            (self.account_ids or None, c.account_id.in_(self.account_ids)),
+            (self.status, c.status == self.status),
+            (self.locked is False or None, ~c.locked),
+            (self.bill_date, c.bill_date == self.bill_date),
+            (self.bill_date_start, c.bill_date >= self.bill_date_start),
+            (self.bill_date_end, c.bill_date < self.bill_date_end),
+            (self.external_invoice_date_start, c.external_invoice_date >= self.external_invoice_date_start),
+            (self.external_invoice_date_end, c.external_invoice_date < self.external_invoice_date_end),
+            (self.billing_frequency, c.billing_frequency == self.billing_frequency),
+            (self.bill_job_id, c.bill_job_id == self.bill_job_id),
+        ]
+        return [condition for given, condition in pairs if given is not None]
+
+
+async def lock(tx: Tx, org_id: str, filters: Filters) -> list[Record]:
+    """The bills, ordered by id and locked until the transaction ends."""
+    query = select(bills).where(bills.c.org_id == org_id, *filters.conditions()).order_by(bills.c.id).with_for_update()
+    return [records.read(bills, row) for row in await tx.execute(query)]
+
+
+async def page(tx: Tx, org_id: str, filters: Filters, *, size: int, token: str | None) -> Page:
+    return await records.page(tx, bills, org_id, filters.conditions(), size=size, token=token)
+
+
+async def latest(tx: Tx, org_id: str, account_id: str) -> Record | None:
+    """The account's bill with the latest bill date."""
+    query = (
+        select(bills)
+        .where(bills.c.org_id == org_id, bills.c.account_id == account_id)
+        .order_by(bills.c.bill_date.desc(), bills.c.created_at.desc(), bills.c.id.desc())
+        .limit(1)
+    )
+    row = (await tx.execute(query)).first()
+    return records.read(bills, row) if row else None
+
+
+async def count_of_account(tx: Tx, org_id: str, account_id: str) -> int:
+    query = select(func.count()).where(bills.c.org_id == org_id, bills.c.account_id == account_id)
+    return (await tx.execute(query)).scalar_one()
+
+
+async def last_revisions(tx: Tx, org_id: str, ids: Sequence[str]) -> dict[str, int]:
+    """The highest revision that each of the ids ever had, deleted bills too."""
+    c = bill_revisions.c
+    query = (
+        select(c.bill_id, func.max(c.revision).label("revision"))
+        .where(c.org_id == org_id, c.bill_id.in_(ids))
+        .group_by(c.bill_id)
+    )
+    return {row.bill_id: row.revision for row in await tx.execute(query)}
+
+
+async def add_revisions(tx: Tx, revisions: Sequence[tuple[Record, Sequence[Line]]], at: datetime) -> None:
+    """Keep what these bills say now as their present revisions; raises Raced where one is there already."""
+    rows = [
+        {
+            "org_id": bill.org_id,
+            "bill_id": bill.id,
+            "revision": bill["revision"],
+            "body": bill.body,
+            "lines": lines,
+            "created_at": at,
+        }
+        for bill, lines in revisions
+    ]
+    if len(await bulk.insert_rows(tx, bill_revisions, rows, returning="bill_id")) < len(rows):
+        raise bulk.Raced
+
+
+async def count_lines(tx: Tx, found: Sequence[Record]) -> list[int]:
+    """How many lines each of the bills has."""
+    c = bill_revisions.c
+    query = select(c.bill_id, func.jsonb_array_length(c.lines).label("length")).where(_present(found))
+    counts = {row.bill_id: row.length for row in await tx.execute(query)}
+    return [counts[bill.id] for bill in found]
+
+
+async def lines(tx: Tx, found: Sequence[Record]) -> dict[str, Sequence[Line]]:
+    """The lines of the bills' present revisions, by bill id."""
+    c = bill_revisions.c
+    query = select(c.bill_id, c.lines).where(_present(found))
+    return {row.bill_id: row.lines for row in await tx.execute(query)}
+
+
+def _present(found: Sequence[Record]) -> ColumnElement[bool]:
+    c = bill_revisions.c
+    keys = [(bill.org_id, bill.id, bill["revision"]) for bill in found]
+    present: ColumnElement[bool] = tuple_(c.org_id, c.bill_id, c.revision).in_(keys)
+    return present
+
+
+async def some_lines(tx: Tx, org_id: str, bill_id: str, revision: int, *, after: int, size: int) -> list[Line]:
+    """Lines of one revision in their order, from the one after that position (the first is 1)."""
+    query = text(
+        "SELECT line FROM bill_revisions, jsonb_array_elements(lines) WITH ORDINALITY AS each (line, position)"
+        " WHERE org_id = :org_id AND bill_id = :bill_id AND revision = :revision AND position > :after"
+        " ORDER BY position LIMIT :size"
+    ).columns(line=JSONB)
+    values = {"org_id": org_id, "bill_id": bill_id, "revision": revision, "after": after, "size": size}
+    return [row.line for row in await tx.execute(query, values)]
+
+
+async def line(tx: Tx, bill: Record, id: str) -> Line | None:
+    """One line of the bill's present revision."""
+    query = text(
+        "SELECT line FROM bill_revisions, jsonb_array_elements(lines) AS line"
+        " WHERE org_id = :org_id AND bill_id = :bill_id AND revision = :revision AND line ->> 'id' = :id"
+    ).columns(line=JSONB)
+    values = {"org_id": bill.org_id, "bill_id": bill.id, "revision": bill["revision"], "id": id}
+    found: Line | None = (await tx.execute(query, values)).scalar()
+    return found

@@ -1,0 +1,56 @@
+"""Readers of the tables whose rows are found by id or by a key of their own: accounts, products, external mappings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import ColumnElement, or_, select
+
+from tollbridge.store import records
+from tollbridge.store.records import Page, Record, RecordTable, Tx
+from tollbridge.store.schema import accounts, integrations
+
+
+async def find(
+    tx: Tx, table: RecordTable, org_id: str, ids: Sequence[str], column: str, values: Sequence[str]
+) -> list[Record]:
+    """The records with one of the ids, or one of the values in the column; locked against change."""
+    query = (
+        select(table)
+        .where(table.c.org_id == org_id, or_(table.c.id.in_(ids), table.c[column].in_(values)))
+        .order_by(table.c.id)
+        .with_for_update(key_share=True)
+    )
+    return [records.read(table, row) for row in await tx.execute(query)]
+
+
+async def page(
+    tx: Tx, table: RecordTable, org_id: str, among: Mapping[str, Sequence[str]], *, size: int, token: str | None
+) -> Page:
+    """One page of the records whose columns have one of the values named; a column without values does not count."""
+    conditions = [_among(table, column, values) for column, values in among.items() if values]
+    return await records.page(tx, table, org_id, conditions, size=size, token=token)
+
+
+def _among(table: RecordTable, column: str, values: Sequence[str]) -> ColumnElement[bool]:
+    found: ColumnElement[bool] = table.c[column].in_(values)
+    return found
+
+
+async def account_codes(
+    tx: Tx, org_id: str, ids: Sequence[str] = (), codes: Sequence[str] = (), *, keep: bool = False
+) -> dict[str, str]:
+    """The codes of these accounts by id; `keep` holds off their deletion until the transaction ends."""
+    query = (
+        select(accounts.c.id, accounts.c.code)
+        .where(accounts.c.org_id == org_id, or_(accounts.c.id.in_(ids), accounts.c.code.in_(codes)))
+        .order_by(accounts.c.id)
+    )
+    rows = await tx.execute(query.with_for_update(read=True, key_share=True) if keep else query)
+    return {row.id: row.code for row in rows}
+
+
+async def known_integrations(tx: Tx, org_id: str, ids: Sequence[str]) -> set[str]:
+    """Those of the ids that are integration configurations."""
+    query = select(integrations.c.id).where(integrations.c.org_id == org_id, integrations.c.id.in_(ids))
+    return {row.id for row in await tx.execute(query)}
