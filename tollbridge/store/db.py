@@ -22,6 +22,8 @@ from tollbridge.settings import Settings
 
 Tx: TypeAlias = AsyncConnection
 """An open transaction, as the services pass it on."""
+Connection: TypeAlias = asyncpg.Connection
+"""A raw connection."""
 
 OLDEST_SERVER = 15
 POOL_SIZE = 10
@@ -67,6 +69,22 @@ class Database:
         """One transaction: committed at the end, rolled back when an exception leaves it."""
         async with self.engine.begin() as tx:
             yield tx
+
+    @asynccontextmanager
+    async def hot(self) -> AsyncIterator[Connection]:
+        """One transaction on a raw connection, for the hot paths."""
+        async with self.pool.acquire() as connection, connection.transaction():
+            yield connection
+
+
+async def raw(tx: Tx) -> Connection:
+    """The raw connection of an open transaction, for statements that the hot paths share.
+
+    JSON must be passed and read as text on it: SQLAlchemy sets codecs of its own.
+    """
+    # SQLAlchemy begins lazily; before its first statement the raw connection would commit each one by itself.
+    await tx.exec_driver_sql("SELECT")
+    return (await tx.get_raw_connection()).driver_connection
 
 
 @asynccontextmanager

@@ -340,6 +340,7 @@ _STATEMENTS = (
     "CREATE INDEX external_mappings_page ON external_mappings (org_id, created_at DESC, id DESC)",
     "CREATE INDEX external_mappings_external ON external_mappings "
     "(org_id, external_system, external_table, external_id)",
+    "CREATE INDEX external_mappings_ours ON external_mappings (org_id, m3ter_id)",
     "CREATE INDEX credentials_page ON credentials (org_id, created_at DESC, id DESC)",
     "CREATE INDEX integrations_page ON integrations (org_id, created_at DESC, id DESC)",
     "CREATE INDEX bills_page ON bills (org_id, created_at DESC, id DESC)",

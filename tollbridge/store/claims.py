@@ -1,0 +1,187 @@
+"""What a claimed run is given: integration, credential, bill, account, mappings; each loaded for many runs at once.
+
+Keys are (organization, id). The snapshot keeps for the run log what the run was given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from tollbridge.domain import json_text
+from tollbridge.store.db import Connection
+
+Key: TypeAlias = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """What a run needs of its integration."""
+
+    enabled: bool
+    credential_id: str | None
+    config: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """What a run needs of a credential; secrets and candidate are sealed."""
+
+    status: str
+    tenant: str | None
+    tenant_name: str | None
+    secrets: bytes
+    candidate: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredMapping:
+    """An external mapping; bound to an integration, to a tenant, to both or to neither."""
+
+    org_id: str
+    entity: str
+    entity_id: str
+    system: str
+    table: str
+    external_id: str
+    integration_id: str | None
+    tenant: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What a run was given."""
+
+    run_id: str
+    config: Mapping[str, Any]
+    mappings: Sequence[Mapping[str, Any]]
+    account: Mapping[str, Any]
+
+
+async def integrations(connection: Connection, keys: Iterable[Key]) -> dict[Key, Integration]:
+    rows = await connection.fetch(
+        """
+        SELECT org_id, id, enabled, credential_id, coalesce(body->'configData', '{}') AS config
+        FROM integrations WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
+        *_columns(keys),
+    )
+    return {
+        (row["org_id"], row["id"]): Integration(row["enabled"], row["credential_id"], row["config"]) for row in rows
+    }
+
+
+async def credentials(connection: Connection, keys: Iterable[Key], *, lock: bool = False) -> dict[Key, Credential]:
+    rows = await connection.fetch(
+        """
+        SELECT org_id, id, status, tenant, tenant_name, secrets, candidate
+        FROM credentials WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY id
+        """
+        + ("FOR UPDATE" if lock else ""),
+        *_columns(keys),
+    )
+    return {(row["org_id"], row["id"]): Credential(*list(row)[2:]) for row in rows}
+
+
+async def accept_credential(
+    connection: Connection, key: Key, tenant: str, tenant_name: str, secrets: bytes, now: datetime
+) -> None:
+    """The credential was checked with these secrets, and opens the tenant."""
+    await connection.execute(
+        "UPDATE credentials SET status = 'VALID', error = NULL, checked_at = $6, tenant = $3, tenant_name = $4,"
+        " secrets = $5, candidate = NULL WHERE org_id = $1 AND id = $2",
+        *key,
+        tenant,
+        tenant_name,
+        secrets,
+        now,
+    )
+
+
+async def reject_credential(connection: Connection, key: Key, error: str, *, candidate: bool, now: datetime) -> bool:
+    """The other side refuses the credential, or its candidate, which is dropped and leaves the status as it was.
+
+    Answers whether a credential that worked until now does no longer.
+    """
+    was = await connection.fetchval(
+        """
+        UPDATE credentials c SET error = $3, checked_at = $5, candidate = NULL,
+            status = CASE WHEN $4 THEN c.status ELSE 'INVALID' END
+        FROM (SELECT status FROM credentials WHERE org_id = $1 AND id = $2 FOR UPDATE) old
+        WHERE c.org_id = $1 AND c.id = $2 RETURNING old.status
+        """,
+        *key,
+        error,
+        candidate,
+        now,
+    )
+    return was is not None and not candidate and was != "INVALID"
+
+
+async def integrations_of(connection: Connection, credential: Key) -> list[Key]:
+    """The enabled integrations that use the credential."""
+    rows = await connection.fetch(
+        "SELECT org_id, id FROM integrations WHERE org_id = $1 AND credential_id = $2 AND enabled", *credential
+    )
+    return [(row["org_id"], row["id"]) for row in rows]
+
+
+async def bills(
+    connection: Connection, keys: Iterable[tuple[str, str, int]]
+) -> dict[tuple[str, str, int], tuple[Any, Any]]:
+    """Body and lines of the revisions, as the caller sent them."""
+    wanted = sorted(set(keys))
+    rows = await connection.fetch(
+        """
+        SELECT org_id, bill_id, revision, body, lines FROM bill_revisions
+        WHERE (org_id, bill_id, revision) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]))
+        """,
+        [key[0] for key in wanted],
+        [key[1] for key in wanted],
+        [key[2] for key in wanted],
+    )
+    return {(row["org_id"], row["bill_id"], row["revision"]): (row["body"], row["lines"]) for row in rows}
+
+
+async def accounts(connection: Connection, keys: Iterable[Key]) -> dict[Key, Any]:
+    """The bodies of the accounts."""
+    rows = await connection.fetch(
+        "SELECT org_id, id, body FROM accounts WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+        *_columns(keys),
+    )
+    return {(row["org_id"], row["id"]): row["body"] for row in rows}
+
+
+async def mappings(connection: Connection, keys: Iterable[Key]) -> list[StoredMapping]:
+    """All mappings of these (organization, id of ours)."""
+    rows = await connection.fetch(
+        """
+        SELECT org_id, m3ter_entity, m3ter_id, external_system, external_table, external_id, integration_id, tenant
+        FROM external_mappings WHERE (org_id, m3ter_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
+        *_columns(keys),
+    )
+    return [StoredMapping(*row) for row in rows]
+
+
+async def keep_snapshots(connection: Connection, snapshots: Sequence[Snapshot]) -> None:
+    """Write what the runs are given; a later claim overwrites."""
+    await connection.execute(
+        """
+        INSERT INTO run_snapshots (run_id, config, mappings, account)
+        SELECT a, b::jsonb, c::jsonb, d::jsonb FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s(a, b, c, d)
+        ON CONFLICT (run_id) DO UPDATE SET
+            config = excluded.config, mappings = excluded.mappings, account = excluded.account
+        """,
+        [snapshot.run_id for snapshot in snapshots],
+        [json_text.dump(snapshot.config) for snapshot in snapshots],
+        [json_text.dump(snapshot.mappings) for snapshot in snapshots],
+        [json_text.dump(snapshot.account) for snapshot in snapshots],
+    )
+
+
+def _columns(keys: Iterable[Key]) -> tuple[list[str], list[str]]:
+    wanted = sorted(set(keys))
+    return [key[0] for key in wanted], [key[1] for key in wanted]
