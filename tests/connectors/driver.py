@@ -43,7 +43,8 @@ class Driver:
     die_after: str | None = None
     keys_expired: bool = False
     records: dict[str, Record] = field(default_factory=dict)
-    performed: list[str] = field(default_factory=list)
+    steps: list[Step] = field(default_factory=list)
+    """Every step that was performed, in order, look-ups not counted."""
     looked_up: list[str] = field(default_factory=list)
     learnt: set[Written] = field(default_factory=set)
 
@@ -85,7 +86,7 @@ class Driver:
         subject = step.subject or self.subject
         key = idempotency_key("tenant", subject, step.key, record.epoch) if step.request.writes else None
         reply = await self.perform(step.request, key)
-        self.performed.append(step.key)
+        self.steps.append(step)
         if self.lose == step.key:
             self.lose = None
             raise Crash(step.key)

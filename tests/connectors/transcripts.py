@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,8 +27,15 @@ class Transcript:
     path: Path
     about: str
     delivery: dict[str, Any]
-    steps: list[dict[str, Any]]
-    outcome: dict[str, Any]
+    steps: list[dict[str, Any]] = field(default_factory=list)
+    outcome: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def replies(self) -> Iterator[Reply]:
+        """The recorded replies in order."""
+        for step in self.steps:
+            reply = step["reply"]
+            yield Reply(reply["status"], reply["headers"], json_text.dump(reply["body"]).encode())
 
     def start(self, connector: Connector) -> Flow:
         """The flow from its beginning."""
@@ -49,7 +57,7 @@ def delivery_of(connector: Connector, given: dict[str, Any]) -> Delivery:
         config=connector.config.model_validate(given["config"]),
         mappings=Mappings({(entity, id, table): found for entity, id, table, found in given["mappings"]}),
         system=connector.system(given["system"]),
-        at=TypeAdapter(Any).validate_python(given["at"]),
+        at=datetime.fromisoformat(given["at"]),
     )
 
 
@@ -83,10 +91,5 @@ def steps_of(flow: Flow, replies: Iterator[Reply]) -> tuple[list[Step], Outcome]
 
 def shown_outcome(outcome: Outcome) -> dict[str, Any]:
     """An outcome as a transcript holds it: its kind and what is set of it."""
-    values = {name: value for name, value in asdict(outcome).items() if value is not None}
-    plain: dict[str, Any] = json_text.parse(json_text.dump({"outcome": type(outcome).__name__, **_texts(values)}))
-    return plain
-
-
-def _texts(values: dict[str, Any]) -> dict[str, Any]:
-    return {name: value if isinstance(value, (bool, list)) else str(value) for name, value in values.items()}
+    values = {name: str(value) for name, value in asdict(outcome).items() if value is not None}
+    return {"outcome": type(outcome).__name__, **values}
