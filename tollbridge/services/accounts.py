@@ -9,7 +9,8 @@ from tollbridge.domain.catalog import ACCOUNT
 from tollbridge.domain.errors import Conflict
 from tollbridge.services.catalog import Catalog
 from tollbridge.store import bills
-from tollbridge.store.records import Record, Tx
+from tollbridge.store.db import Tx
+from tollbridge.store.records import Record
 from tollbridge.store.schema import accounts
 
 

@@ -24,8 +24,8 @@ from tollbridge.services.entities import load, missing
 from tollbridge.services.taken_in import Put, Taken
 from tollbridge.store import bills, bulk, catalog, records
 from tollbridge.store.bills import Filters, Line
-from tollbridge.store.db import Database
-from tollbridge.store.records import Record, Tx
+from tollbridge.store.db import Database, Tx
+from tollbridge.store.records import Record
 from tollbridge.store.schema import bills as table
 
 NOUN = "bill"

@@ -21,8 +21,8 @@ from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version, load
 from tollbridge.services.taken_in import Put, Taken
 from tollbridge.store import bulk, catalog, records
-from tollbridge.store.db import Database
-from tollbridge.store.records import Page, Record, RecordTable, Tx
+from tollbridge.store.db import Database, Tx
+from tollbridge.store.records import Page, Record, RecordTable
 
 OURS = frozenset({"tenant"})
 """Columns that no body fills once the record exists."""
@@ -90,7 +90,7 @@ class Catalog:
         id = value.get("id")
         return Item(None if id is None else _ID.check(id, "id"), body)
 
-    def ids_of(self, item: Item) -> str | None:
+    def alone(self, item: Item) -> str | None:
         """Entities of a catalog may come twice in one batch: the later one counts."""
         return None
 

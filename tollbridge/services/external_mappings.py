@@ -10,7 +10,7 @@ from tollbridge.domain.errors import Invalid, Refusal
 from tollbridge.domain.fields import shown
 from tollbridge.services.catalog import Catalog
 from tollbridge.store import catalog
-from tollbridge.store.records import Tx
+from tollbridge.store.db import Tx
 from tollbridge.store.schema import external_mappings
 
 

@@ -11,7 +11,8 @@ from sqlalchemy import ColumnElement, func, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tollbridge.store import bulk, records
-from tollbridge.store.records import Page, Record, Tx
+from tollbridge.store.db import Tx
+from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import bill_revisions, bills
 
 Line = Mapping[str, Any]

@@ -15,8 +15,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import TooMany
-from tollbridge.store.db import Database
-from tollbridge.store.records import Record, Tx, values_of
+from tollbridge.store.db import Database, Tx
+from tollbridge.store.records import Record, values_of
 
 T = TypeVar("T")
 

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from sqlalchemy import ColumnElement, or_, select
 
 from tollbridge.store import records
-from tollbridge.store.records import Page, Record, RecordTable, Tx
+from tollbridge.store.db import Tx
+from tollbridge.store.records import Page, Record, RecordTable
 from tollbridge.store.schema import accounts, integrations
 
 

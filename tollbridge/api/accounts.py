@@ -1,0 +1,52 @@
+"""Accounts. Extension: a new account may bring its own id."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+
+from tollbridge.api.wire import (
+    ORG,
+    Body,
+    Json,
+    Many,
+    Paging100,
+    TheCaller,
+    TheParts,
+    described,
+    entity,
+    page,
+)
+from tollbridge.services.accounts import ACCOUNTS
+
+router = APIRouter(prefix=f"{ORG}/accounts", tags=["Accounts"])
+
+
+@router.get("")
+async def list_accounts(
+    parts: TheParts,
+    caller: TheCaller,
+    paging: Paging100,
+    ids: Many = [],  # noqa: B006
+    codes: Many = [],  # noqa: B006
+) -> Json:
+    return page(await ACCOUNTS.page(parts.db, caller, {"id": ids, "code": codes}, paging.size, paging.token))
+
+
+@router.post("", openapi_extra=described(ACCOUNTS.shape))
+async def create_account(parts: TheParts, caller: TheCaller, body: Body) -> Json:
+    return Json(entity(await ACCOUNTS.create(parts.db, caller, body)))
+
+
+@router.get("/{id}")
+async def retrieve_account(parts: TheParts, caller: TheCaller, id: str) -> Json:
+    return Json(entity(await ACCOUNTS.retrieve(parts.db, caller, id)))
+
+
+@router.put("/{id}", openapi_extra=described(ACCOUNTS.shape))
+async def update_account(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+    return Json(entity(await ACCOUNTS.update(parts.db, caller, id, body)))
+
+
+@router.delete("/{id}")
+async def delete_account(parts: TheParts, caller: TheCaller, id: str) -> Json:
+    return Json(entity(await ACCOUNTS.delete(parts.db, caller, id)))
