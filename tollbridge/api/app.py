@@ -7,12 +7,33 @@ from contextlib import AbstractAsyncContextManager
 
 from fastapi import FastAPI
 
-from tollbridge.api import errors, health, oauth, service_users
+from tollbridge.api import (
+    accounts,
+    bills,
+    credentials,
+    errors,
+    external_mappings,
+    health,
+    imports,
+    integrations,
+    oauth,
+    products,
+    runs,
+    service_users,
+)
 
 _ROUTERS = (
     health.router,
     oauth.router,
     service_users.router,
+    accounts.router,
+    products.router,
+    bills.router,
+    external_mappings.router,
+    imports.router,
+    credentials.router,
+    integrations.router,
+    runs.router,
 )
 
 

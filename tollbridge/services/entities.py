@@ -8,7 +8,8 @@ from typing import Any
 from tollbridge.domain.errors import Conflict, NotFound
 from tollbridge.domain.fields import integer, shown
 from tollbridge.store import records
-from tollbridge.store.records import Record, RecordTable, Tx
+from tollbridge.store.db import Tx
+from tollbridge.store.records import Record, RecordTable
 
 
 def missing(noun: str, id: str) -> NotFound:

@@ -15,8 +15,8 @@ from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version, load, missing
 from tollbridge.store import access_keys, records
 from tollbridge.store.access_keys import AccessKey
-from tollbridge.store.db import Database
-from tollbridge.store.records import Page, Record, Tx
+from tollbridge.store.db import Database, Tx
+from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import service_users
 
 NOUN = "service user"

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from sqlalchemy import delete, insert, select, update
 
-from tollbridge.store.records import Tx
+from tollbridge.store.db import Tx
 from tollbridge.store.schema import access_keys
 
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from sqlalchemy import insert, select
 
-from tollbridge.store.records import Tx
+from tollbridge.store.db import Tx
 from tollbridge.store.schema import organizations
 
 

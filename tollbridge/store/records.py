@@ -13,15 +13,12 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Row, Table, delete, insert, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollbridge.domain.errors import Conflict, Invalid
-
-Tx: TypeAlias = AsyncConnection
-"""An open transaction, for those who pass it on and do not speak SQL."""
+from tollbridge.store.db import Tx as Tx
 
 RecordTable: TypeAlias = Table
-"""A table of wire entities, likewise."""
+"""A table of wire entities, for those who pass it on and do not speak SQL."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,20 +78,20 @@ def values_of(record: Record) -> dict[str, Any]:
     return {**{name: getattr(record, name) for name in COMMON}, **record.columns}
 
 
-async def add(tx: AsyncConnection, table: Table, *records: Record) -> None:
+async def add(tx: Tx, table: Table, *records: Record) -> None:
     """Insert; unique constraints raise IntegrityError, which the noun's file turns into a Conflict."""
     if records:
         await tx.execute(insert(table), [values_of(record) for record in records])
 
 
-async def get(tx: AsyncConnection, table: Table, org_id: str, id: str, *, lock: bool = False) -> Record | None:
+async def get(tx: Tx, table: Table, org_id: str, id: str, *, lock: bool = False) -> Record | None:
     """The record, locked until the transaction ends where asked, or None."""
     query = select(table).where(table.c.org_id == org_id, table.c.id == id)
     row = (await tx.execute(query.with_for_update() if lock else query)).first()
     return read(table, row) if row else None
 
 
-async def save(tx: AsyncConnection, table: Table, record: Record) -> None:
+async def save(tx: Tx, table: Table, record: Record) -> None:
     """Write a changed record; raises Conflict where its previous version is not the stored one."""
     query = (
         update(table)
@@ -110,12 +107,12 @@ async def save(tx: AsyncConnection, table: Table, record: Record) -> None:
         )
 
 
-async def remove(tx: AsyncConnection, table: Table, org_id: str, id: str) -> None:
+async def remove(tx: Tx, table: Table, org_id: str, id: str) -> None:
     await tx.execute(delete(table).where(table.c.org_id == org_id, table.c.id == id))
 
 
 async def page(
-    tx: AsyncConnection,
+    tx: Tx,
     table: Table,
     org_id: str,
     conditions: Sequence[ColumnElement[bool]] = (),

@@ -1,0 +1,160 @@
+"""Integration configurations, and the catalogue of the systems and options that there are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import APIRouter
+
+from tollbridge.api.wire import (
+    ORG,
+    Body,
+    Json,
+    Paging200,
+    TheCaller,
+    TheParts,
+    described,
+    entity,
+    listed,
+    timestamp,
+)
+from tollbridge.domain.runs import RunStatus
+from tollbridge.services import dispatch, integrations, systems
+from tollbridge.services.dispatch import InScope
+from tollbridge.services.integrations import Integration, Standing
+from tollbridge.store.records import Record
+
+router = APIRouter(prefix=f"{ORG}/integrationconfigs", tags=["Integration configurations"])
+WITH_BODY = described(integrations.BODY)
+BARE = described(extension=True)
+
+
+@router.get("/available")
+async def available(caller: TheCaller, systemName: str | None = None, entityType: str | None = None) -> Json:
+    """The options in their layers: of every integration, of an entity type, of a system, of its credential."""
+    return Json(systems.catalogue(systemName, entityType))
+
+
+@router.get("/available/systems")
+async def available_systems(caller: TheCaller, entityType: str | None = None) -> Json:
+    return Json(
+        [
+            {
+                "identifier": destination.system.key,
+                "displayName": destination.system.title,
+                "validationSupported": True,
+                "supportedAuthTypes": [destination.auth_type],
+            }
+            for destination in systems.destinations(entityType)
+        ]
+    )
+
+
+@router.get("/available/{systemName}/entities")
+async def available_entities(caller: TheCaller, systemName: str) -> Json:
+    names = systems.entity_types(systemName)
+    return Json([{"entityType": name, "readableName": name, "released": True} for name in names])
+
+
+@router.get("/available/{systemName}/auth/{entityType}")
+async def available_auth(caller: TheCaller, systemName: str, entityType: str) -> Json:
+    return Json(systems.auth_options(systemName, entityType))
+
+
+@router.get("/entity/{entityType}")
+async def get_by_entity(
+    parts: TheParts,
+    caller: TheCaller,
+    entityType: str,
+    destination: str | None = None,
+    destinationId: str | None = None,
+    entityId: str | None = None,
+) -> Json:
+    found = await integrations.by_entity(
+        parts.db, caller, entityType, destination=destination, destination_id=destinationId, entity_id=entityId
+    )
+    return Json(_with_run(found))
+
+
+@router.get("")
+async def list_integrations(
+    parts: TheParts, caller: TheCaller, paging: Paging200, destinationId: str | None = None
+) -> Json:
+    found, standings = await integrations.page(parts.db, caller, destinationId, paging.size, paging.token)
+    return listed([_integration(record, standings[record.id]) for record in found.data], found.next_token)
+
+
+@router.post("", openapi_extra=WITH_BODY)
+async def create_integration(parts: TheParts, caller: TheCaller, body: Body) -> Json:
+    return Json(_saved(await integrations.create(parts.db, caller, body)))
+
+
+@router.get("/{id}")
+async def retrieve_integration(parts: TheParts, caller: TheCaller, id: str) -> Json:
+    return Json(_with_run(await integrations.retrieve(parts.db, caller, id)))
+
+
+@router.put("/{id}", openapi_extra=WITH_BODY)
+async def update_integration(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+    return Json(_saved(await integrations.update(parts.db, caller, id, body)))
+
+
+@router.delete("/{id}")
+async def delete_integration(parts: TheParts, caller: TheCaller, id: str) -> Json:
+    deleted = await integrations.delete(parts.db, caller, id)
+    return Json(_integration(deleted.record, deleted.standing))
+
+
+@router.post("/{id}/enable")
+async def enable_integration(parts: TheParts, caller: TheCaller, id: str) -> Json:
+    return Json(_with_run(await integrations.enable(parts.db, caller, id)))
+
+
+@router.post("/{id}/disable", openapi_extra=described(integrations.DISABLE, extension=True))
+async def disable_integration(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+    return Json(_with_run(await integrations.disable(parts.db, caller, id, body)))
+
+
+@router.post("/{id}/send", openapi_extra=BARE)
+async def send_existing(parts: TheParts, caller: TheCaller, id: str) -> Json:
+    """Make a run for every bill in scope that was never delivered and has none under way."""
+    return Json({"runs": await dispatch.send_existing(parts.db, caller, id)})
+
+
+def _saved(saved: Integration) -> dict[str, Any]:
+    scope = {"billsInScope": _scope(saved.in_scope)} if saved.in_scope else {}
+    return _integration(saved.record, saved.standing) | scope
+
+
+def _scope(scope: InScope) -> dict[str, Any]:
+    return {"count": scope.count, "totals": dict(scope.sums)}
+
+
+def _with_run(found: Integration) -> dict[str, Any]:
+    """The configuration with the keys of its latest run, as which the wire declares this answer."""
+    run = found.latest
+    keys: dict[str, Any] = {"status": RunStatus.WAITING}
+    if run is not None:
+        keys = {
+            "status": run.status,
+            "dtStarted": timestamp(run.started_at),
+            "dtCompleted": timestamp(run.completed_at),
+            "error": run.error,
+            "externalId": run.external_id,
+            "url": run.url,
+        }
+    if not found.record["enabled"]:
+        keys["status"] = RunStatus.DISABLED
+    present = {name: value for name, value in keys.items() if value is not None}
+    return _integration(found.record, found.standing) | present
+
+
+def _integration(record: Record, standing: Standing) -> dict[str, Any]:
+    return entity(
+        record,
+        name=record["name"],
+        authorized=standing.authorized,
+        enabled=record["enabled"],
+        connectionStatus=standing.status,
+        disabledReason=record["disabled_reason"],
+    )

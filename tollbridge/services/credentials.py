@@ -1,0 +1,207 @@
+"""Credentials: kept sealed, checked when they are saved, never given back.
+
+What needs the vendor runs as a check in a worker; here the check is started and waited for, outside any transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tollbridge.domain.errors import Conflict, Invalid, Unavailable
+from tollbridge.domain.fields import Shape, boolean, did_you_mean, integer, required, shown, text, trimmed
+from tollbridge.domain.integrations import CredentialStatus
+from tollbridge.domain.runs import RunState
+from tollbridge.services import clock, runs, systems
+from tollbridge.services.caller import Caller
+from tollbridge.services.entities import check_version, load
+from tollbridge.services.parts import Parts
+from tollbridge.services.runs import Run
+from tollbridge.services.sealing import seal_fields
+from tollbridge.services.systems import Destination
+from tollbridge.store import credentials as rows
+from tollbridge.store import integrations, records
+from tollbridge.store.db import Tx
+from tollbridge.store.records import Page, Record
+from tollbridge.store.schema import credentials
+
+NOUN = "credential"
+CHECK_PATIENCE = timedelta(seconds=10)
+
+BODY = Shape(
+    {
+        "destination": required(text(least=1, most=200)),
+        "type": text(least=1, most=200),
+        "name": required(trimmed(least=1, most=200)),
+        "destinationId": text(least=1, most=200),
+        "empty": boolean(),
+        "version": integer(least=0),
+    }
+)
+"""The fields beside those of the system, which `services.systems.credential_fields` names."""
+
+_KEPT = ("name", "destinationId")
+
+_ANSWERED = (
+    "id dtCreated createdBy dtLastModified lastModifiedBy status error dtChecked tenantId tenantName checkRunId"
+).split()
+"""Fields of our answers, which come back when a client changes what it has read; ignored."""
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A credential as it stands after a save, and the run that checked it, if the save caused a check."""
+
+    record: Record
+    check_run_id: str | None
+
+
+async def create(parts: Parts, caller: Caller, body: Any) -> Saved:
+    """Keep a credential and check it; its status says how the check ended.
+
+    Raises Invalid for bad fields, Unavailable where no worker could check it.
+    """
+    kept = BODY.check(body)
+    destination = systems.find(kept["destination"])
+    secrets = _secrets(destination, kept, body)
+    systems.check_credential(destination, secrets)
+    id, now = clock.new_id(), clock.now()
+    record = records.fresh(
+        caller.org_id,
+        id,
+        now,
+        caller.principal,
+        {name: kept[name] for name in _KEPT if name in kept},
+        name=kept["name"],
+        type=destination.connector.credential_type,
+        system=destination.system.key,
+        status=CredentialStatus.UNCHECKED,
+        secrets=seal_fields(parts.vault, id, secrets),
+    )
+    async with parts.db.transaction() as tx:
+        await _need_worker(tx)
+        await records.add(tx, credentials, record)
+        run_id = await runs.start_check(tx, caller, id, destination.system.key, now)
+    await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
+    return Saved(await retrieve(parts, caller, id), run_id)
+
+
+async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
+    """Rename a credential, or replace its secret once the new one was checked.
+
+    Without any field of the system the secret stays. Raises Conflict where the new secret does not work or opens
+    another tenant: then nothing is changed.
+    """
+    kept = BODY.check(body)
+    run_id = None
+    async with parts.db.transaction() as tx:
+        record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        check_version(record, body)
+        destination = systems.find(kept["destination"])
+        if destination.system.key != record["system"]:
+            raise Conflict(
+                "credential.destination",
+                f"destination is {shown(kept['destination'])}, but this credential is for {record['system']}.",
+                "Make another credential for the other system.",
+                "destination",
+            )
+        secrets = _secrets(destination, kept, body)
+        if secrets:
+            systems.check_credential(destination, secrets)
+            await _need_worker(tx)
+            await rows.set_candidate(tx, caller.org_id, id, seal_fields(parts.vault, id, secrets))
+            run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
+    if run_id is not None:
+        _must_work(await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE))
+    async with parts.db.transaction() as tx:
+        record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        named = {name: kept[name] for name in _KEPT if name in kept}
+        changed = record.changed(clock.now(), caller.principal, body=named, name=kept["name"])
+        await records.save(tx, credentials, changed)
+    return Saved(changed, run_id)
+
+
+async def check(parts: Parts, caller: Caller, id: str) -> Saved:
+    """Check the credential again, as it is."""
+    async with parts.db.transaction() as tx:
+        record = await load(tx, credentials, caller.org_id, id, NOUN)
+        await _need_worker(tx)
+        run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
+    await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
+    return Saved(await retrieve(parts, caller, id), run_id)
+
+
+async def retrieve(parts: Parts, caller: Caller, id: str) -> Record:
+    async with parts.db.transaction() as tx:
+        return await load(tx, credentials, caller.org_id, id, NOUN)
+
+
+async def page(parts: Parts, caller: Caller, destination: str | None, size: int, token: str | None) -> Page:
+    """One page, of one system where it is given."""
+    system = systems.find(destination).system.key if destination else None
+    async with parts.db.transaction() as tx:
+        return await rows.page(tx, caller.org_id, system=system, size=size, token=token)
+
+
+async def delete(parts: Parts, caller: Caller, id: str) -> Record:
+    """Delete the credential; raises Conflict that names the integrations which still use it."""
+    async with parts.db.transaction() as tx:
+        record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        users = await integrations.names_using(tx, caller.org_id, id)
+        if users:
+            raise Conflict(
+                "credential.used",
+                f"The credential {record['name']} is used by {len(users)} integrations: {', '.join(users[:5])}.",
+                "Give them another credential, or delete them, then delete this one.",
+            )
+        await runs.cancel_checks(tx, caller.org_id, id, clock.now())
+        await records.remove(tx, credentials, caller.org_id, id)
+    return record
+
+
+def _secrets(destination: Destination, kept: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of the system among those of the body; any other is refused, as it may be a misspelt one."""
+    expected_type = destination.connector.credential_type
+    if kept.get("type", expected_type) != expected_type:
+        raise Invalid(
+            "credential.type",
+            f"type is {shown(kept['type'])}, but a credential for {destination.system.title} has {expected_type}.",
+            f"Set type to {expected_type}, or leave it out.",
+            "type",
+        )
+    names = systems.credential_fields(destination)
+    for name in body:
+        if name not in names and name not in BODY.fields and name not in _ANSWERED:
+            raise Invalid(
+                "credential.unknown",
+                f"{name} is no field of a credential for {destination.system.title}.",
+                did_you_mean(name, names) or f"Its fields are {', '.join(names)}.",
+                name,
+            )
+    return {name: body[name] for name in names if body.get(name) is not None}
+
+
+async def _need_worker(tx: Tx) -> None:
+    if not await runs.any_worker_alive(tx, clock.now()):
+        raise Unavailable(
+            "worker.none",
+            "The credential cannot be checked, because no worker is running; nothing was kept.",
+            "Start one with: tollbridge worker",
+        )
+
+
+def _must_work(run: Run) -> None:
+    if run.state is RunState.CANCELLED:
+        raise Conflict(
+            "credential.overtaken",
+            "The new secret was not taken over: another change of the credential came in between.",
+            "Read the credential again and repeat the change.",
+        )
+    if run.state is RunState.FAILED:
+        raise Conflict(
+            run.fault_code or "credential.rejected",
+            f"The new secret was not taken over: {run.error}",
+            run.hint or "The credential keeps its present secret.",
+        )

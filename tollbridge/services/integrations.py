@@ -1,0 +1,252 @@
+"""Integration configurations: which entities go to which system, with what options and which credential."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tollbridge.domain.errors import Invalid
+from tollbridge.domain.fields import (
+    Shape,
+    anything,
+    boolean,
+    integer,
+    map_of,
+    object_of,
+    required,
+    shown,
+    text,
+    trimmed,
+)
+from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
+from tollbridge.services import clock, dispatch, runs, systems
+from tollbridge.services.caller import Caller
+from tollbridge.services.dispatch import InScope
+from tollbridge.services.entities import check_version, load, missing
+from tollbridge.services.runs import Run
+from tollbridge.services.systems import Destination
+from tollbridge.store import credentials as credential_rows
+from tollbridge.store import integrations as rows
+from tollbridge.store import records
+from tollbridge.store.db import Database, Tx
+from tollbridge.store.records import Page, Record
+from tollbridge.store.schema import credentials, integrations
+
+NOUN = "integration configuration"
+
+_CREDENTIALS = Shape(
+    {
+        "type": required(text(least=1, most=200)),
+        "destination": text(most=200),
+        "empty": boolean(),
+        "name": text(most=200),
+        "version": integer(least=0),
+    }
+)
+
+BODY = Shape(
+    {
+        "destination": required(text(least=1, most=200)),
+        "entityType": required(text(least=1, most=200)),
+        "configData": map_of(anything()),
+        "credentials": object_of(_CREDENTIALS),
+        "destinationId": trimmed(most=200),
+        "entityId": trimmed(most=200),
+        "integrationCredentialsId": text(most=200),
+        "name": trimmed(most=200),
+        "version": integer(least=0),
+    }
+)
+
+DISABLE = Shape({"reason": text(most=1000)})
+
+_KEPT = ("destination", "entityType", "configData", "destinationId", "entityId", "integrationCredentialsId")
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What a configuration does not say itself: whether its credential is usable, and its state for people."""
+
+    authorized: bool
+    status: IntegrationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class Integration:
+    """A configuration with its standing; where asked for, its latest run, and what it would send now."""
+
+    record: Record
+    standing: Standing
+    latest: Run | None = None
+    in_scope: InScope | None = None
+
+
+async def create(db: Database, caller: Caller, body: Any) -> Integration:
+    """Make a configuration; raises Invalid that names the option that is not right."""
+    kept, columns = _read(body)
+    columns |= {"enabled": True, "disabled_reason": None}
+    record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, **columns)
+    async with db.transaction() as tx:
+        await _check_credential(tx, record)
+        await records.add(tx, integrations, record)
+        return await _saved(tx, record)
+
+
+async def update(db: Database, caller: Caller, id: str, body: Any) -> Integration:
+    """Replace the configuration. Runs under way go on with what they began with."""
+    kept, columns = _read(body)
+    async with db.transaction() as tx:
+        record = await load(tx, integrations, caller.org_id, id, NOUN, lock=True)
+        check_version(record, body)
+        changed = record.changed(clock.now(), caller.principal, body=kept, **columns)
+        await _check_credential(tx, changed)
+        await records.save(tx, integrations, changed)
+        return await _saved(tx, changed)
+
+
+async def retrieve(db: Database, caller: Caller, id: str) -> Integration:
+    async with db.transaction() as tx:
+        return await _with_latest(tx, await load(tx, integrations, caller.org_id, id, NOUN))
+
+
+async def by_entity(
+    db: Database,
+    caller: Caller,
+    entity_type: str,
+    *,
+    destination: str | None,
+    destination_id: str | None,
+    entity_id: str | None,
+) -> Integration:
+    """The newest enabled configuration for the entity type; raises NotFound."""
+    system = systems.find(destination).system.key if destination else None
+    async with db.transaction() as tx:
+        record = await rows.by_entity(
+            tx, caller.org_id, entity_type, system=system, destination_id=destination_id, entity_id=entity_id
+        )
+        if record is None:
+            raise missing(f"{NOUN} for", entity_type)
+        return await _with_latest(tx, record)
+
+
+async def page(
+    db: Database, caller: Caller, destination_id: str | None, size: int, token: str | None
+) -> tuple[Page, Mapping[str, Standing]]:
+    """One page of configurations, and the standing of each by its id."""
+    async with db.transaction() as tx:
+        found = await rows.page(tx, caller.org_id, destination_id=destination_id, size=size, token=token)
+        return found, await standings(tx, caller.org_id, found.data)
+
+
+async def delete(db: Database, caller: Caller, id: str) -> Integration:
+    """Delete the configuration and cancel what it has not started; what runs finishes."""
+    async with db.transaction() as tx:
+        record = await load(tx, integrations, caller.org_id, id, NOUN, lock=True)
+        deleted = Integration(record, await _standing(tx, record))
+        await runs.cancel_for_integration(tx, caller.org_id, id, clock.now())
+        await records.remove(tx, integrations, caller.org_id, id)
+        return deleted
+
+
+async def enable(db: Database, caller: Caller, id: str) -> Integration:
+    """Let it send again, beginning with the runs that were held meanwhile."""
+    async with db.transaction() as tx:
+        changed = await _set_enabled(tx, caller, id, enabled=True, reason=None)
+        await runs.release_for_integration(tx, caller.org_id, id, clock.now())
+        return await _with_latest(tx, changed)
+
+
+async def disable(db: Database, caller: Caller, id: str, body: Any) -> Integration:
+    """Hold what is not under way, and whatever arrives, until it is enabled again."""
+    reason = DISABLE.check(body).get("reason") or f"Disabled by {caller.principal}."
+    async with db.transaction() as tx:
+        return await _with_latest(tx, await _set_enabled(tx, caller, id, enabled=False, reason=reason))
+
+
+async def standings(tx: Tx, org_id: str, found: Sequence[Record]) -> Mapping[str, Standing]:
+    """The standing of each of the configurations, by id."""
+    used = [record["credential_id"] for record in found if record["credential_id"]]
+    states = await credential_rows.statuses(tx, org_id, used)
+    failed = await runs.failed_integrations(tx, org_id, [record.id for record in found])
+    return {record.id: _judge(record, states.get(record["credential_id"]), record.id in failed) for record in found}
+
+
+def _judge(record: Record, credential: str | None, failed: bool) -> Standing:
+    authorized = credential == CredentialStatus.VALID
+    if not record["enabled"]:
+        return Standing(authorized, IntegrationStatus.DISABLED)
+    if not authorized:
+        return Standing(authorized, IntegrationStatus.DISCONNECTED)
+    return Standing(authorized, IntegrationStatus.FAILED if failed else IntegrationStatus.CONNECTED)
+
+
+async def _standing(tx: Tx, record: Record) -> Standing:
+    return (await standings(tx, record.org_id, [record]))[record.id]
+
+
+async def _with_latest(tx: Tx, record: Record) -> Integration:
+    latest = await runs.list_runs(tx, record.org_id, integration_id=record.id, size=1)
+    return Integration(record, await _standing(tx, record), next(iter(latest.data), None))
+
+
+async def _saved(tx: Tx, record: Record) -> Integration:
+    """What a save answers; runs that waited for a credential go on where there is a valid one now."""
+    standing = await _standing(tx, record)
+    if standing.authorized and record["enabled"]:
+        await runs.release_for_integration(tx, record.org_id, record.id, clock.now())
+    in_scope = await dispatch.count_in_scope(tx, record.org_id, record.id) if record["entity_type"] == "Bill" else None
+    return Integration(record, standing, in_scope=in_scope)
+
+
+async def _set_enabled(tx: Tx, caller: Caller, id: str, *, enabled: bool, reason: str | None) -> Record:
+    record = await load(tx, integrations, caller.org_id, id, NOUN, lock=True)
+    changed = record.changed(clock.now(), caller.principal, enabled=enabled, disabled_reason=reason)
+    await records.save(tx, integrations, changed)
+    return changed
+
+
+def _read(body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The body as it is kept, and the columns that follow from it."""
+    kept = BODY.check(body)
+    destination = systems.find(kept["destination"])
+    entity_type = systems.find_entity_type(destination, kept["entityType"])
+    systems.check_config(destination, entity_type, kept.get("configData", {}))
+    columns = {
+        "name": kept.get("name") or _default_name(destination, entity_type),
+        "entity_type": entity_type,
+        "entity_id": kept.get("entityId") or None,
+        "system": destination.system.key,
+        "destination_id": kept.get("destinationId") or None,
+        "credential_id": kept.get("integrationCredentialsId") or None,
+    }
+    body_kept = {name: kept[name] for name in _KEPT if kept.get(name) not in (None, "")}
+    return {"configData": {}, **body_kept}, columns
+
+
+def _default_name(destination: Destination, entity_type: str) -> str:
+    return f"{destination.system.title} {entity_type}"
+
+
+async def _check_credential(tx: Tx, record: Record) -> None:
+    """Raises Invalid where the credential is not there or is for another system."""
+    id = record["credential_id"]
+    if id is None:
+        return
+    credential = await records.get(tx, credentials, record.org_id, id, lock=True)
+    field = "integrationCredentialsId"
+    if credential is None:
+        raise Invalid(
+            "integration.credential",
+            f"{field} is {shown(id)}, but there is no such credential.",
+            "Make the credential first, at integrationcredentials.",
+            field,
+        )
+    if credential["system"] != record["system"]:
+        raise Invalid(
+            "integration.credential",
+            f"{field} is the credential {credential['name']}, which is for {credential['system']}, "
+            f"but the integration is for {record['system']}.",
+            f"Use a credential for {record['system']}.",
+            field,
+        )

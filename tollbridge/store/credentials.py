@@ -1,0 +1,33 @@
+"""Credentials: their rows beyond what every entity has. Secrets pass through sealed."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from sqlalchemy import select, update
+
+from tollbridge.store.db import Tx
+from tollbridge.store.records import Page
+from tollbridge.store.records import page as page_of
+from tollbridge.store.schema import credentials
+
+
+async def page(tx: Tx, org_id: str, *, system: str | None, size: int, token: str | None) -> Page:
+    """One page of credentials, of one system where it is given."""
+    conditions = [] if system is None else [credentials.c.system == system]
+    return await page_of(tx, credentials, org_id, conditions, size=size, token=token)
+
+
+async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes) -> None:
+    """Keep a secret that is to be checked before it takes the place of the present one."""
+    await tx.execute(
+        update(credentials).where(credentials.c.org_id == org_id, credentials.c.id == id).values(candidate=sealed)
+    )
+
+
+async def statuses(tx: Tx, org_id: str, ids: Sequence[str]) -> Mapping[str, str]:
+    """The status of each of the credentials, by id."""
+    query = select(credentials.c.id, credentials.c.status).where(
+        credentials.c.org_id == org_id, credentials.c.id.in_(ids)
+    )
+    return {row.id: row.status for row in await tx.execute(query)}

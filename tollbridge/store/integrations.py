@@ -1,0 +1,50 @@
+"""Integration configurations: how they are found."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import select
+
+from tollbridge.store.db import Tx
+from tollbridge.store.records import Page, Record, read
+from tollbridge.store.records import page as page_of
+from tollbridge.store.schema import integrations
+
+
+async def page(tx: Tx, org_id: str, *, destination_id: str | None, size: int, token: str | None) -> Page:
+    """One page of integrations, of one destination id where it is given."""
+    conditions = [] if destination_id is None else [integrations.c.destination_id == destination_id]
+    return await page_of(tx, integrations, org_id, conditions, size=size, token=token)
+
+
+async def by_entity(
+    tx: Tx,
+    org_id: str,
+    entity_type: str,
+    *,
+    system: str | None,
+    destination_id: str | None,
+    entity_id: str | None,
+) -> Record | None:
+    """The newest enabled integration that every given filter fits, else the newest of all."""
+    given = {"system": system, "destination_id": destination_id, "entity_id": entity_id}
+    conditions = [integrations.c[name] == value for name, value in given.items() if value is not None]
+    query = (
+        select(integrations)
+        .where(integrations.c.org_id == org_id, integrations.c.entity_type == entity_type, *conditions)
+        .order_by(integrations.c.enabled.desc(), integrations.c.created_at.desc(), integrations.c.id.desc())
+        .limit(1)
+    )
+    row = (await tx.execute(query)).first()
+    return read(integrations, row) if row else None
+
+
+async def names_using(tx: Tx, org_id: str, credential_id: str) -> Sequence[str]:
+    """The names of the integrations that use the credential."""
+    query = (
+        select(integrations.c.name)
+        .where(integrations.c.org_id == org_id, integrations.c.credential_id == credential_id)
+        .order_by(integrations.c.name)
+    )
+    return list((await tx.execute(query)).scalars())
