@@ -93,6 +93,8 @@ async def test_a_mailed_invoice_needs_terms_and_is_due_that_many_days_after_it_i
     assert bare.error["param"] == "days_until_due"
     useless = await client.draft(days_until_due="3")
     assert useless.error["param"] == "days_until_due"
+    past = await client.draft(collection_method="send_invoice", due_date="1665417599")
+    assert past.error["param"] == "due_date"
     draft = await client.with_lines(1000, collection_method="send_invoice", days_until_due="30")
     await client.forward(86_400)
     done = (await client.post(f"/v1/invoices/{draft.id}/finalize")).body
@@ -218,6 +220,8 @@ async def test_lists_are_newest_first_filtered_and_paged_by_cursor(client: Clien
     assert await page(starting_after=newest[3]) == (newest[4:], False)
     assert await page(ending_before=newest[3]) == (newest[1:3], True)
     assert await page(status="open") == ([], False)
+    await client.post(f"/v1/invoices/{newest[1]}/finalize")
+    assert await page(status="draft", starting_after=newest[1]) == (newest[2:4], True)
     later = {"created[gte]": str((await client.books())["invoices"][0]["created"] + 3600)}
     assert await page(**later) == ([], False)
     unknown = await client.get("/v1/invoices", {"starting_after": "in_none"})

@@ -22,6 +22,14 @@ async def _names(client: Client) -> list[str]:
     return [each["name"] for each in (await client.books())["customers"]]
 
 
+async def _made(client: Client, name: str) -> bool:
+    return await _names(client) == [name]
+
+
+async def _struck(client: Client) -> bool:
+    return bool((await client.admin("GET", "faults"))["faults"][0]["struck"])
+
+
 async def _until(condition: Callable[[], Awaitable[bool]]) -> None:
     for _ in range(5000):
         if await condition():
@@ -153,11 +161,7 @@ async def test_a_key_in_flight_is_a_conflict_until_the_work_has_ended(client: Cl
     assert (conflict.status, conflict.error["code"]) == (409, "idempotency_key_in_use")
     assert await _names(client) == []
     await client.forward(3600)
-
-    async def committed() -> bool:
-        return await _names(client) == ["A"]
-
-    await _until(committed)
+    await _until(lambda: _made(client, "A"))
     assert (await client.post(NEW, {"name": "A"}, idempotency="k")).headers["Idempotent-Replayed"] == "true"
     assert await _names(client) == ["A"]
 
@@ -182,14 +186,29 @@ async def test_a_dropped_connection_leaves_nothing(client: Client) -> None:
 async def test_a_latency_ends_when_the_clock_is_moved(client: Client) -> None:
     await client.fault("latency", times=1, seconds=3600)
     waiting = asyncio.create_task(client.post(NEW, {"name": "A"}))
-
-    async def struck() -> bool:
-        return bool((await client.admin("GET", "faults"))["faults"][0]["struck"])
-
-    await _until(struck)
+    await _until(lambda: _struck(client))
     assert await _names(client) == []
     await client.forward(3600)
     assert (await waiting).status == 200
+
+
+async def test_work_goes_on_when_the_client_gives_up(client: Client) -> None:
+    await client.fault("latency", times=1, seconds=3600)
+    waiting = asyncio.create_task(client.post(NEW, {"name": "A"}, idempotency="k"))
+    await _until(lambda: _struck(client))
+    waiting.cancel()
+    assert (await client.post(NEW, {"name": "A"}, idempotency="k")).status == 409
+    await client.forward(3600)
+    await _until(lambda: _made(client, "A"))
+
+
+async def test_a_stand_in_stops_although_a_request_is_waiting(client: Client) -> None:
+    await client.fault("latency", seconds=3600)
+    waiting = asyncio.create_task(client.get("/v1/account"))
+    await _until(lambda: _struck(client))
+    await client.running.stop()
+    with pytest.raises(aiohttp.ClientError):
+        await waiting
 
 
 async def test_a_rate_limit_fault_says_why_and_when_to_come_back(client: Client) -> None:

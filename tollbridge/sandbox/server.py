@@ -1,6 +1,16 @@
 """What all stand-ins share: an HTTP server, its administration under /_admin, connections that can be cut.
 
-It knows no vendor: a vendor is an object that answers calls and opens its books.
+It knows no vendor: a vendor is an object that answers calls and opens its books. The administration speaks JSON and asks
+for no key, so a stand-in belongs on a private address:
+
+    GET    /_admin/books      what it holds
+    GET    /_admin/requests   the latest requests and how each was answered
+    GET    /_admin/faults     what is switched on, and how often each struck
+    POST   /_admin/faults     switch one on: the fields of `faults.Fault`
+    DELETE /_admin/faults     switch all off
+    POST   /_admin/clock      {"forward_seconds": 3600}
+    POST   /_admin/keys       register a credential
+    POST   /_admin/limits     change limits
 """
 
 from __future__ import annotations
@@ -96,7 +106,7 @@ async def listen(stand_in: StandIn, host: str, port: int, *, key: str, account: 
     requests: deque[JSON] = deque(maxlen=REQUESTS_KEPT)
     app.add_routes(_administration(stand_in, requests))
     app.router.add_route("*", "/{path:.*}", _handler(stand_in, requests))
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, host, port).start()
     bound = runner.addresses[0][1]

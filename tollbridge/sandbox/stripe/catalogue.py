@@ -96,14 +96,14 @@ def delete_product(books: Books, path: Record, given: Record) -> Record:
 
 def list_products(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/products"""
-    rows = (
-        record
-        for record in reversed(books.products.values())
-        if lists.within(record["created"], given.get("created"))
-        and all(given.get(name, record[name]) == record[name] for name in ("active", "shippable", "url"))
-        and record["id"] in given.get("ids", (record["id"],))
-    )
-    return lists.page(rows, given, "/v1/products", noun="product", known=books.products)
+
+    def wanted(record: Record) -> bool:
+        same = all(given.get(name, record[name]) == record[name] for name in ("active", "shippable", "url"))
+        named = record["id"] in given.get("ids", (record["id"],))
+        return same and named and lists.within(record["created"], given.get("created"))
+
+    rows = reversed(books.products.values())
+    return lists.page(rows, given, "/v1/products", noun="product", known=books.products, keep=wanted)
 
 
 def create_tax_rate(books: Books, path: Record, given: Record) -> Record:
@@ -151,13 +151,13 @@ def update_tax_rate(books: Books, path: Record, given: Record) -> Record:
 
 def list_tax_rates(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/tax_rates"""
-    rows = (
-        record
-        for record in reversed(books.tax_rates.values())
-        if lists.within(record["created"], given.get("created"))
-        and all(given.get(name, record[name]) == record[name] for name in ("active", "inclusive"))
-    )
-    return lists.page(rows, given, "/v1/tax_rates", noun="tax rate", known=books.tax_rates)
+
+    def wanted(record: Record) -> bool:
+        same = all(given.get(name, record[name]) == record[name] for name in ("active", "inclusive"))
+        return same and lists.within(record["created"], given.get("created"))
+
+    rows = reversed(books.tax_rates.values())
+    return lists.page(rows, given, "/v1/tax_rates", noun="tax rate", known=books.tax_rates, keep=wanted)
 
 
 def usable_rates(books: Books, ids: list[str], param: str) -> list[str]:

@@ -34,7 +34,7 @@ def create(books: Books, path: Record, given: Record) -> Record:
     record = _record(books, invoice, given, id, amount, before, after)
     books.credit_notes[id] = record
     books.credit_note_lines[id] = entries
-    record["lines"] = lists.page(entries, {}, f"/v1/credit_notes/{id}/lines", noun="credit note line item")
+    record["lines"] = _lines(books, id, {})
     _apply(books, invoice, record, given.get("credit_amount", 0))
     return record
 
@@ -69,19 +69,25 @@ def void(books: Books, path: Record, given: Record) -> Record:
 
 def list_(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/credit_notes"""
-    rows = (
-        record
-        for record in reversed(books.credit_notes.values())
-        if all(given.get(name, record[name]) == record[name] for name in ("customer", "invoice"))
-        and lists.within(record["created"], given.get("created"))
-    )
-    return lists.page(rows, given, "/v1/credit_notes", noun="credit note", known=books.credit_notes)
+
+    def wanted(record: Record) -> bool:
+        same = all(given.get(name, record[name]) == record[name] for name in ("customer", "invoice"))
+        return same and lists.within(record["created"], given.get("created"))
+
+    rows = reversed(books.credit_notes.values())
+    return lists.page(rows, given, "/v1/credit_notes", noun="credit note", known=books.credit_notes, keep=wanted)
 
 
 def list_lines(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/credit_notes/{credit_note}/lines"""
     id = books.credit_note(path["credit_note"])["id"]
-    return lists.page(books.credit_note_lines[id], given, f"/v1/credit_notes/{id}/lines", noun="credit note line item")
+    return _lines(books, id, given)
+
+
+def _lines(books: Books, id: str, given: Record) -> Record:
+    rows = books.credit_note_lines[id]
+    known = {row["id"] for row in rows}
+    return lists.page(rows, given, f"/v1/credit_notes/{id}/lines", noun="credit note line item", known=known)
 
 
 def _refuse_unplaced(given: Record, after: int) -> None:

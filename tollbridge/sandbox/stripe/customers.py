@@ -78,13 +78,13 @@ def delete(books: Books, path: Record, given: Record) -> Record:
 
 def list_(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/customers: the e-mail filter is exact and case-sensitive."""
-    rows = (
-        record
-        for record in reversed(books.customers.values())
-        if lists.within(record["created"], given.get("created"))
-        and given.get("email", record["email"]) == record["email"]
-    )
-    return lists.page(rows, given, "/v1/customers", noun="customer", known=books.customers)
+
+    def wanted(record: Record) -> bool:
+        created = lists.within(record["created"], given.get("created"))
+        return created and given.get("email", record["email"]) == record["email"]
+
+    rows = reversed(books.customers.values())
+    return lists.page(rows, given, "/v1/customers", noun="customer", known=books.customers, keep=wanted)
 
 
 def search(books: Books, path: Record, given: Record) -> Record:
@@ -95,14 +95,15 @@ def search(books: Books, path: Record, given: Record) -> Record:
 def balance_transactions(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/customers/{customer}/balance_transactions"""
     id = books.customer(path["customer"])["id"]
-    rows = [
-        record
-        for record in reversed(books.balance_transactions[id].values())
-        if lists.within(record["created"], given.get("created"))
-        and given.get("invoice", record["invoice"]) == record["invoice"]
-    ]
+    table = books.balance_transactions[id]
+
+    def wanted(record: Record) -> bool:
+        created = lists.within(record["created"], given.get("created"))
+        return created and given.get("invoice", record["invoice"]) == record["invoice"]
+
     url = f"/v1/customers/{id}/balance_transactions"
-    return lists.page(rows, given, url, noun="customer balance transaction", known=books.balance_transactions[id])
+    rows = reversed(table.values())
+    return lists.page(rows, given, url, noun="customer balance transaction", known=table, keep=wanted)
 
 
 def balance(record: Record, currency: str) -> int:

@@ -5,6 +5,8 @@ Simplifications: `auto_advance` is kept but nothing advances by itself, and no e
 
 from __future__ import annotations
 
+from functools import partial
+
 from tollbridge.sandbox.stripe import catalogue, lines, lists, money, totals
 from tollbridge.sandbox.stripe.books import Books, Record, merge_metadata
 from tollbridge.sandbox.stripe.errors import StripeError, missing, not_editable
@@ -71,15 +73,15 @@ def delete(books: Books, path: Record, given: Record) -> Record:
 def list_(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/invoices, newest first."""
     table = books.invoices_of.get(given["customer"], {}) if "customer" in given else books.invoices
-    rows = (
-        record
-        for record in reversed(table.values())
-        if all(given.get(name, record[name]) == record[name] for name in ("status", "collection_method"))
-        and lists.within(record["created"], given.get("created"))
-        and lists.within(record["due_date"], given.get("due_date"))
-    )
-    answer = lists.page(rows, given, "/v1/invoices", noun="invoice", known=books.invoices)
-    return {**answer, "data": [totals.show(books, record) for record in answer["data"]]}
+
+    def wanted(record: Record) -> bool:
+        same = all(given.get(name, record[name]) == record[name] for name in ("status", "collection_method"))
+        created = lists.within(record["created"], given.get("created"))
+        return same and created and lists.within(record["due_date"], given.get("due_date"))
+
+    show = partial(totals.show, books)
+    rows = reversed(table.values())
+    return lists.page(rows, given, "/v1/invoices", noun="invoice", known=table, keep=wanted, show=show)
 
 
 def search(books: Books, path: Record, given: Record) -> Record:
@@ -108,6 +110,9 @@ def _set_collection(books: Books, record: Record, given: Record, *, new: bool) -
         message = "If `collection_method` is 'send_invoice', you must specify either `days_until_due` or `due_date`."
         raise StripeError(message, code="parameter_missing", param="days_until_due")
     record["collection_method"] = method
+    if "due_date" in given and given["due_date"] <= books.now():
+        message = "Invalid timestamp: must be an integer Unix timestamp in the future."
+        raise StripeError(message, param="due_date")
     if given.get("days_until_due", 0) < 0:
         raise StripeError("This value must be greater than or equal to 0.", param="days_until_due")
     if terms:

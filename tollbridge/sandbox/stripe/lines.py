@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from decimal import Decimal
+from functools import partial
 
 from tollbridge.sandbox.stripe import catalogue, lists, money, totals
 from tollbridge.sandbox.stripe.books import Books, Item, Record, merge_metadata
@@ -55,8 +56,16 @@ def remove(books: Books, path: Record, given: Record) -> Record:
 def list_lines(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/invoices/{invoice}/lines"""
     invoice = books.invoice(path["invoice"])
-    rows = [totals.show_line(books, invoice, item) for item in books.lines[invoice["id"]]]
-    return lists.page(rows, given, f"/v1/invoices/{invoice['id']}/lines", noun="line item")
+    items = books.lines[invoice["id"]]
+    return lists.page(
+        items,
+        given,
+        f"/v1/invoices/{invoice['id']}/lines",
+        noun="line item",
+        known={item.line_id for item in items},
+        show=partial(totals.show_line, books, invoice),
+        id_of=lambda item: item.line_id,
+    )
 
 
 def update_line(books: Books, path: Record, given: Record) -> Record:
@@ -124,15 +133,26 @@ def delete_item(books: Books, path: Record, given: Record) -> Record:
 
 def list_items(books: Books, path: Record, given: Record) -> Record:
     """GET /v1/invoiceitems"""
-    rows = (
-        totals.show_item(books, item)
-        for item in reversed(books.items.values())
-        if lists.within(item.date, given.get("created"))
-        and given.get("customer", item.customer) == item.customer
-        and given.get("invoice", item.invoice) == item.invoice
-        and given.get("pending", item.invoice is None) == (item.invoice is None)
+
+    def wanted(item: Item) -> bool:
+        pending = item.invoice is None
+        return (
+            lists.within(item.date, given.get("created"))
+            and given.get("customer", item.customer) == item.customer
+            and given.get("invoice", item.invoice) == item.invoice
+            and given.get("pending", pending) == pending
+        )
+
+    return lists.page(
+        reversed(books.items.values()),
+        given,
+        "/v1/invoiceitems",
+        noun="invoiceitem",
+        known=books.items,
+        keep=wanted,
+        show=partial(totals.show_item, books),
+        id_of=lambda item: item.id,
     )
-    return lists.page(rows, given, "/v1/invoiceitems", noun="invoiceitem", known=books.items)
 
 
 def attach_pending(books: Books, invoice: Record) -> None:

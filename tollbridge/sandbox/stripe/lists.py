@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Container, Iterable
+from itertools import dropwhile, islice, takewhile
+from typing import Any, TypeVar, cast
 
 from tollbridge.sandbox.stripe.books import Books, Record
 from tollbridge.sandbox.stripe.errors import ParameterError, StripeError, no_such
 
+T = TypeVar("T")
 _COMPARE: dict[str, Callable[[int, int], bool]] = {
     "gt": lambda value, bound: value > bound,
     "gte": lambda value, bound: value >= bound,
@@ -17,28 +18,36 @@ _COMPARE: dict[str, Callable[[int, int], bool]] = {
 }
 
 
-def page(records: Iterable[Record], given: Record, url: str, *, noun: str, known: Any = None) -> Record:
-    """One page of records that are in Stripe's order (newest first, lines oldest first).
+def page(
+    rows: Iterable[T],
+    given: Record,
+    url: str,
+    *,
+    noun: str,
+    known: Container[str],
+    keep: Callable[[T], bool] = lambda row: True,
+    show: Callable[[T], Record] = lambda row: cast(Record, row),
+    id_of: Callable[[T], str] = lambda row: str(cast(Record, row)["id"]),
+) -> Record:
+    """One page of rows that are in Stripe's order (newest first, lines oldest first).
 
-    `known` holds every id that may be a cursor, also those that a filter leaves out; default: those of `records`.
+    A cursor may be any `known` id, also of a row that the filter `keep` leaves out: it marks a place in the order.
     """
     limit = _limit(given)
     after, before = given.get("starting_after"), given.get("ending_before")
     if after is not None and before is not None:
         raise ParameterError("You may only specify one of these parameters: ending_before, starting_after.")
-    rows = list(records)
-    ids = [row["id"] for row in rows]
     for name, cursor in (("starting_after", after), ("ending_before", before)):
-        if cursor is not None and cursor not in ids and cursor not in (known or ()):
+        if cursor is not None and cursor not in known:
             raise no_such(noun, cursor, name)
-    if after is not None:
-        rows = rows[ids.index(after) + 1 :] if after in ids else rows
     if before is not None:
-        rows = rows[: ids.index(before)] if before in ids else []
-        shown, more = rows[-limit:], len(rows) > limit
+        found = list(filter(keep, takewhile(lambda row: id_of(row) != before, rows)))
+        shown = found[-limit:]
     else:
-        shown, more = rows[:limit], len(rows) > limit
-    return {"object": "list", "url": url, "has_more": more, "data": shown}
+        rest = dropwhile(lambda row: after is not None and id_of(row) != after, rows)
+        found = list(islice(filter(keep, islice(rest, 0 if after is None else 1, None)), limit + 1))
+        shown = found[:limit]
+    return {"object": "list", "url": url, "has_more": len(found) > limit, "data": [show(row) for row in shown]}
 
 
 def search_page(books: Books, kind: str, table: dict[str, Record], given: Record, url: str) -> Record:
