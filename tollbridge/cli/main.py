@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tollbridge.cli import db, importing, init, migrate, processes
+from tollbridge.cli import credentials, db, importing, init, integrations, migrate, processes, runs
 from tollbridge.cli.common import Exit, complain, exit_code
 from tollbridge.domain.errors import Refusal
 
@@ -29,6 +29,9 @@ app.command("migrate")(migrate.migrate)
 app.add_typer(db.app, name="db")
 app.command("sandbox")(processes.sandbox)
 app.command("import")(importing.import_)
+app.add_typer(runs.app, name="runs")
+app.add_typer(credentials.app, name="credentials")
+app.add_typer(integrations.app, name="integrations")
 
 MAP = """\
 tollbridge carries every finished bill to the systems that a finance team runs, exactly once.

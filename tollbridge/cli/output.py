@@ -76,7 +76,7 @@ def _table(names: Sequence[str], headings: Sequence[str], cells: Sequence[Sequen
 
 def style_of(column: str, value: str) -> str:
     """The colour of a cell: only states have one."""
-    return STYLES.get(value, "red") if column == "status" and value else ""
+    return STYLES.get(value, "red") if column in ("status", "connectionStatus") and value else ""
 
 
 def _cell(value: Any) -> str:
