@@ -11,8 +11,8 @@ from decimal import Decimal
 
 from aiohttp import web
 
-from tollbridge.domain.flows import Reply, Request
-from tollbridge.outbound.http import Http, NoReply
+from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.outbound.http import Http
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LONG = timedelta(seconds=20)

@@ -23,6 +23,8 @@ class StepKind(StrEnum):
     READ = "read"
     WRITE = "write"
     LOOK_UP = "look-up"
+    ERROR = "error"
+    """Not an exchange: an error of our own, with its traceback."""
 
 
 class StepState(StrEnum):

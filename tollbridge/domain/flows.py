@@ -86,6 +86,14 @@ class Reply:
         return cls(status, {"content-type": "application/json"}, json_text.dump(value).encode())
 
 
+@dataclass(frozen=True, slots=True)
+class NoReply:
+    """No usable answer came. `sent` says whether any of the request may have reached the other side."""
+
+    reason: str
+    sent: bool
+
+
 LookUpFlow: TypeAlias = Generator["Step", Reply, Reply | None]
 LookUp: TypeAlias = Callable[[datetime | None], LookUpFlow]
 """Given the moment of the first send (None where no record of it is left), read until it is known whether the write

@@ -18,7 +18,7 @@ import aiohttp
 from yarl import URL
 
 from tollbridge.domain import json_text
-from tollbridge.domain.flows import Reply, Request
+from tollbridge.domain.flows import NoReply, Reply, Request
 
 CONNECT_TIMEOUT = 5.0
 """Seconds for name, connection and TLS together."""
@@ -26,14 +26,6 @@ MAX_REPLY = 8 * 1024 * 1024
 """Bytes of a reply's body that are read; a longer one counts as no reply."""
 KEEP_ALIVE = 15.0
 """Seconds that an idle connection is kept; shorter than what servers keep, so that few sends meet a closed one."""
-
-
-@dataclass(frozen=True, slots=True)
-class NoReply:
-    """No usable answer came. `sent` says whether any of the request may have reached the other side."""
-
-    reason: str
-    sent: bool
 
 
 @dataclass(slots=True)

@@ -1,0 +1,116 @@
+"""What the run log may show of a request and of its reply: no credentials, no fields that a connector hides, no bulk.
+
+Idempotency keys are shown: the vendor's own log is searched by them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from pydantic import BaseModel, SecretStr
+
+from tollbridge.domain import json_text
+from tollbridge.domain.flows import Reply, Request
+
+LONGEST_BODY = 32 * 1024
+"""Characters of a body that are kept for the run log; of a longer one the beginning is kept as text."""
+HIDDEN = "•••"
+SHORTEST_SECRET = 6
+"""Shorter values are not searched for in texts: they would hit innocent ones."""
+
+_HEADERS = re.compile(r"content-type|location|retry-after|.*request-?id|.*ratelimit.*|idempotent-.*|.*should-retry")
+_BRACKETS = re.compile(r"\[([^\]]*)\]")
+
+
+class Redactor:
+    """Shows the requests and replies of one run; `fields` are names to hide, `secrets` values to hide wherever they
+    stand."""
+
+    def __init__(self, fields: frozenset[str], secrets: Iterable[str]) -> None:
+        self._fields = fields
+        self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+
+    def request(self, request: Request, idempotency_key: str | None) -> dict[str, Any]:
+        """The request as JSON: method, path, query, body as nested values, idempotency key; no headers."""
+        shown: dict[str, Any] = {"method": request.method, "path": self.text(request.path)}
+        if request.query:
+            shown["query"] = self._hidden(dict(request.query))
+        if request.form is not None:
+            shown["form"] = self._body(nested(request.form))
+        elif request.json is not None:
+            shown["json"] = self._body(request.json)
+        elif request.body is not None:
+            shown["text"] = self._text(request.body)
+        if idempotency_key is not None:
+            shown["idempotencyKey"] = idempotency_key
+        return shown
+
+    def reply(self, reply: Reply) -> dict[str, Any]:
+        """The reply as JSON: the headers that help a vendor's support, and the body."""
+        shown: dict[str, Any] = {
+            "headers": {name: self.text(value) for name, value in reply.headers.items() if _HEADERS.fullmatch(name)}
+        }
+        value = reply.json
+        if value is not None:
+            shown["json"] = self._body(value)
+        elif reply.body:
+            shown["text"] = self._text(reply.body)
+        return shown
+
+    def text(self, text: str) -> str:
+        """The text without any secret."""
+        for secret in self._secrets:
+            text = text.replace(secret, HIDDEN)
+        return text
+
+    def _body(self, value: Any) -> Any:
+        value = self._hidden(value)
+        text = json_text.dump(value)
+        return value if len(text) <= LONGEST_BODY else _cut(text)
+
+    def _text(self, body: bytes) -> str:
+        text = self.text(body.decode("utf-8", "replace")).replace("\x00", "�")
+        return text if len(text) <= LONGEST_BODY else _cut(text)
+
+    def _hidden(self, value: Any) -> Any:
+        match value:
+            case str():
+                # PostgreSQL keeps no NUL in text.
+                return self.text(value).replace("\x00", "�")
+            case Mapping():
+                return {
+                    self._hidden(name): HIDDEN if name in self._fields and inner is not None else self._hidden(inner)
+                    for name, inner in value.items()
+                }
+            case list() | tuple():
+                return [self._hidden(inner) for inner in value]
+            case _:
+                return value
+
+
+def secrets_of(credential: BaseModel) -> list[str]:
+    """The values of all secret fields of a credential."""
+    values = (getattr(credential, name) for name in type(credential).model_fields)
+    return [value.get_secret_value() for value in values if isinstance(value, SecretStr)]
+
+
+def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
+    """Pairs in bracket notation as nested maps; `lines[0][amount]` stands at `lines` → `0` → `amount`."""
+    tree: dict[str, Any] = {}
+    for name, value in pairs:
+        head, bracket, _ = name.partition("[")
+        path = [head, *_BRACKETS.findall(name)] if bracket else [name]
+        level = tree
+        for part in path[:-1]:
+            inner = level.setdefault(part, {})
+            if not isinstance(inner, dict):
+                inner = level[part] = {"": inner}
+            level = inner
+        level[path[-1]] = value
+    return tree
+
+
+def _cut(text: str) -> str:
+    return f"{text[:LONGEST_BODY]}… ({len(text)} characters in all)"
