@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import uuid4
@@ -24,32 +24,65 @@ from tollbridge.store.db import Database, connected
 HOME = "TOLLBRIDGE_TEST_HOME"
 
 
-def new_home() -> Path:
-    """A short path that another user may enter: the server of root's tests runs as one (pytest's own are closed)."""
-    home = Path(tempfile.mkdtemp(prefix="tbt-", dir="/tmp"))
-    home.chmod(0o755)
-    return home
+SESSIONS = Path("/tmp")
+PREFIX = f"tbt-{os.getuid()}-"
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    if not hasattr(config, "workerinput"):
-        os.environ[HOME] = str(new_home())
+    if hasattr(config, "workerinput"):
+        return
+    for killed in SESSIONS.glob(f"{PREFIX}*"):
+        _remove_unless_in_use(killed)
+    session = new_home(SESSIONS, PREFIX)
+    # Held until this process ends, however it ends.
+    _try_lock(session)
+    os.environ[HOME] = str(session)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
-        home = Path(os.environ.pop(HOME))
-        embedded.stop(Settings(home=home))
-        shutil.rmtree(home)
+        remove(Path(os.environ.pop(HOME)))
 
 
 @pytest.fixture
 def tmp_home() -> Iterator[Path]:
     """A home of this test's own, for a server of its own; whatever runs there is stopped at the end."""
-    home = new_home()
+    home = new_home(Path(os.environ[HOME]))
     yield home
-    embedded.stop(Settings(home=home))
-    shutil.rmtree(home)
+    remove(home)
+
+
+def new_home(folder: Path, prefix: str = "") -> Path:
+    """A short path that another user may enter: the server of root's tests runs as one (pytest's own are closed)."""
+    home = Path(tempfile.mkdtemp(prefix=prefix, dir=folder))
+    home.chmod(0o755)
+    return home
+
+
+def _remove_unless_in_use(session: Path) -> None:
+    try:
+        lock = _try_lock(session)
+    except BlockingIOError:
+        return
+    remove(session)
+    os.close(lock)
+
+
+def _try_lock(session: Path) -> int:
+    lock = os.open(session / "session.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        raise
+    return lock
+
+
+def remove(folder: Path) -> None:
+    """Stop the servers of all homes in this folder, and delete it."""
+    for database in folder.rglob("database"):
+        embedded.stop(Settings(home=database.parent))
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
@@ -67,27 +100,15 @@ def test_server() -> str:
 @pytest.fixture
 async def database_url(test_server: str) -> AsyncIterator[str]:
     """The DSN of a fresh, migrated database; a program given it as TOLLBRIDGE_DATABASE_URL shares it with the test."""
-    name = f"test_{uuid4().hex}"
-    server = await asyncpg.connect(test_server)
-    try:
-        await server.execute(f"CREATE DATABASE {name} TEMPLATE template STRATEGY wal_log")
-        yield _named(test_server, name)
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await server.close()
+    async with _fresh_database(test_server, "template") as url:
+        yield url
 
 
 @pytest.fixture
 async def empty_database_url(test_server: str) -> AsyncIterator[str]:
     """The DSN of a fresh database without a schema."""
-    name = f"test_{uuid4().hex}"
-    server = await asyncpg.connect(test_server)
-    try:
-        await server.execute(f"CREATE DATABASE {name} STRATEGY wal_log")
-        yield _named(test_server, name)
-        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
-    finally:
-        await server.close()
+    async with _fresh_database(test_server, "template1") as url:
+        yield url
 
 
 @pytest.fixture
@@ -95,6 +116,18 @@ async def db(database_url: str) -> AsyncIterator[Database]:
     """A fresh, migrated database, open."""
     async with connected(database_url) as database:
         yield database
+
+
+@asynccontextmanager
+async def _fresh_database(dsn: str, template: str) -> AsyncIterator[str]:
+    name = f"test_{uuid4().hex}"
+    server = await asyncpg.connect(dsn)
+    try:
+        await server.execute(f"CREATE DATABASE {name} TEMPLATE {template} STRATEGY wal_log")
+        yield _named(dsn, name)
+        await server.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    finally:
+        await server.close()
 
 
 async def _make_template(dsn: str) -> None:

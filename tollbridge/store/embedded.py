@@ -182,6 +182,8 @@ def _stop(place: Place) -> bool:
             os.kill(process, signal.SIGINT)
             asked = True
         _pause(place, deadline, "stop")
+    with suppress(OSError):
+        place.sockets.rmdir()
     return True
 
 

@@ -87,8 +87,7 @@ def runner_for(place: Place, settings: Settings) -> Runner | None:
 
     if settings.postgres_user:
         names: Sequence[str] = [settings.postgres_user]
-    elif place.data.exists():
-        owner = place.data.stat()
+    elif place.data.exists() and (owner := place.data.stat()).st_uid != 0:
         return Runner(f"uid {owner.st_uid}", owner.st_uid, owner.st_gid)
     else:
         names = ["tollbridge", "postgres", "nobody"]
@@ -165,13 +164,17 @@ def _copy(source: Path, parts: Sequence[Path], target: Path) -> None:
     for older in target.parent.glob("postgresql-*"):
         shutil.rmtree(older)
     partial = target.with_name("postgresql-partial")
-    for part in parts:
-        if (source / part).exists():
-            shutil.copytree(source / part, partial / part, symlinks=True)
-    for path in [partial, *partial.rglob("*")]:
-        if not path.is_symlink():
-            path.chmod(0o755)
-    partial.rename(target)
+    try:
+        for part in parts:
+            if (source / part).exists():
+                ignore = shutil.ignore_patterns("include")
+                shutil.copytree(source / part, partial / part, symlinks=True, ignore=ignore)
+        for path in [partial, *partial.rglob("*")]:
+            if not path.is_symlink():
+                path.chmod(0o755)
+        partial.rename(target)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
 
 
 def make_folders(place: Place) -> None:
@@ -282,7 +285,7 @@ def cannot(place: Place, what: str, output: str) -> Refusal:
     if "No space left on device" in output or shutil.disk_usage(place.folder).free < 64 * 1024:
         return _disk_full(place)
     said = [line.strip() for line in output.splitlines() if "FATAL" in line or "error:" in line or "PANIC" in line]
-    reason = "; ".join(said) or output.strip()[-500:] or "it said nothing"
+    reason = "; ".join(said) or " ".join(output.split())[-500:] or "it said nothing"
     return Unavailable(
         "database.failed",
         f"The embedded database in {place.folder} cannot {what}: {reason}",
