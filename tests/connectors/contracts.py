@@ -113,7 +113,7 @@ def typed(schema: Mapping[str, Any], value: Any) -> Any:
         return {name: typed(inner.get(name, {}), each) for name, each in value.items()}
     if isinstance(value, list):
         return [typed(schema.get("items", {}), each) for each in value]
-    if schema.get("type") == "integer" and _INTEGER.fullmatch(value):
+    if schema.get("type") in ("integer", "number") and _INTEGER.fullmatch(value):
         return int(value)
     if schema.get("type") == "boolean" and value in ("true", "false"):
         return value == "true"
