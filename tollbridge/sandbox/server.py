@@ -1,7 +1,7 @@
 """What all stand-ins share: an HTTP server, its administration under /_admin, connections that can be cut.
 
-It knows no vendor: a vendor is an object that answers calls and opens its books. The administration speaks JSON and asks
-for no key, so a stand-in belongs on a private address:
+It knows no vendor: a vendor is an object that answers calls and opens its books. The administration speaks JSON and
+asks for no key, so a stand-in belongs on a private address:
 
     GET    /_admin/books      what it holds
     GET    /_admin/requests   the latest requests and how each was answered

@@ -10,6 +10,7 @@ import itertools
 import json
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tollbridge.sandbox.clock import Clock
@@ -101,12 +102,11 @@ class Stripe:
             raise ConnectionCut
         books = self._opened(call, bearer, revoked=struck.has("key_revoked"))
         self._limit(books, struck)
-        operation, path = _operation(call)
-        given = _parameters(call, operation)
+        task = _task(call, books)
         if struck.has("late_commit") and struck.fault is not None:
-            self._begin_late(call, books, struck, operation, path, given)
+            self._begin_late(task, struck.latency + struck.fault.seconds)
             raise ConnectionCut
-        answer = self._kept(call, books, given) or await self._work(call, books, struck, operation, path, given)
+        answer = self._kept(task) or await self._work(task, struck)
         if struck.has("reply_lost"):
             raise ConnectionCut
         return answer
@@ -134,21 +134,15 @@ class Stripe:
         if not self._limiter.admits(books.account, live=books.livemode):
             raise RateLimited("global-rate", None)
 
-    def _kept(self, call: Call, books: Books, given: Record) -> Answer | None:
+    def _kept(self, task: Task) -> Answer | None:
         """The reply that an idempotency key replays; None means that the work begins, with the key in flight."""
-        key = _idempotency_key(call)
-        if key is None:
+        if task.key is None:
             return None
-        keys = self._idempotency[books.account, books.livemode]
-        spelled = json.dumps(given, sort_keys=True, default=str)
-        kept = keys.begin(key, call.path, spelled, self.clock.now())
-        if kept is None:
-            return None
-        return Answer(kept.status, kept.body, {**kept.headers, "Idempotent-Replayed": "true"})
+        spelled = json.dumps(task.given, sort_keys=True, default=str)
+        kept = self._keys_of(task).begin(task.key, task.url, spelled, self.clock.now())
+        return kept and Answer(kept.status, kept.body, {**kept.headers, "Idempotent-Replayed": "true"})
 
-    async def _work(
-        self, call: Call, books: Books, struck: Struck, operation: operations.Operation, path: Record, given: Record
-    ) -> Answer:
+    async def _work(self, task: Task, struck: Struck) -> Answer:
         if struck.latency:
             await self.clock.sleep(struck.latency)
         if struck.has("lock_timeout"):
@@ -156,24 +150,34 @@ class Stripe:
         elif struck.has("error_before_commit"):
             answer = _refused(API_ERROR)
         else:
-            answer = _done(operation, books, path, given)
+            answer = _done(task)
             if struck.has("error_after_commit"):
                 answer = _refused(API_ERROR)
-        key = _idempotency_key(call)
-        if key is not None:
-            self._idempotency[books.account, books.livemode].keep(key, answer)
+        if task.key is not None:
+            self._keys_of(task).keep(task.key, answer)
         return answer
 
-    def _begin_late(
-        self, call: Call, books: Books, struck: Struck, operation: operations.Operation, path: Record, given: Record
-    ) -> None:
+    def _begin_late(self, task: Task, seconds: float) -> None:
         """Do the work after the client is gone; the key is in flight until then."""
-        if struck.fault is None or self._kept(call, books, given) is not None:
-            return
-        later = Struck(struck.latency + struck.fault.seconds, None)
-        task = asyncio.create_task(self._work(call, books, later, operation, path, given))
-        self._late.add(task)
-        task.add_done_callback(self._late.discard)
+        if self._kept(task) is None:
+            work = asyncio.create_task(self._work(task, Struck(seconds, None)))
+            self._late.add(work)
+            work.add_done_callback(self._late.discard)
+
+    def _keys_of(self, task: Task) -> Keys:
+        return self._idempotency[task.books.account, task.books.livemode]
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """A request that passed validation: what is to be done, where, and under which idempotency key."""
+
+    books: Books
+    operation: operations.Operation
+    url: str
+    path: Record
+    given: Record
+    key: str | None
 
 
 class RateLimited(StripeError):
@@ -198,24 +202,27 @@ API_ERROR = StripeError(
 )
 
 
-def _done(operation: operations.Operation, books: Books, path: Record, given: Record) -> Answer:
-    """Perform the operation. A refusal from here on is a result like any other."""
-    wanted = given.get("expand", [])
-    try:
-        result = operation.handler(books, path, {name: given[name] for name in given if name != "expand"})
-        if operation.path.endswith("/search") and "total_count" not in wanted:
-            result = {name: result[name] for name in result if name != "total_count"}
-        return _reply(200, lists.expand(books, result, [each for each in wanted if each != "total_count"]))
-    except StripeError as error:
-        return _refused(error)
-
-
-def _operation(call: Call) -> tuple[operations.Operation, Record]:
+def _task(call: Call, books: Books) -> Task:
     found = operations.find(call.method, call.path)
     if found is None:
         message = f"Unrecognized request URL ({call.method}: {call.path}). The stand-in has no such endpoint."
         raise StripeError(message, status=404)
-    return found
+    operation, path = found
+    key = call.headers.get("idempotency-key") if call.method == "POST" else None
+    return Task(books, operation, call.path, path, _parameters(call, operation), key)
+
+
+def _done(task: Task) -> Answer:
+    """Perform the operation. A refusal from here on is a result like any other."""
+    wanted = task.given.get("expand", [])
+    given = {name: value for name, value in task.given.items() if name != "expand"}
+    try:
+        result = task.operation.handler(task.books, task.path, given)
+        if "total_count" not in wanted:
+            result = {name: value for name, value in result.items() if name != "total_count"}
+        return _reply(200, lists.expand(task.books, result, [each for each in wanted if each != "total_count"]))
+    except StripeError as error:
+        return _refused(error)
 
 
 def _parameters(call: Call, operation: operations.Operation) -> Record:
@@ -228,13 +235,14 @@ def _parameters(call: Call, operation: operations.Operation) -> Record:
     return read_fields(operation.table, operation.needs, form)
 
 
-def _idempotency_key(call: Call) -> str | None:
-    return call.headers.get("idempotency-key") if call.method == "POST" else None
-
-
 def _refused(error: StripeError) -> Answer:
-    retry = "true" if error.status in (409, 429) or error.status >= 500 else "false"
-    return _reply(error.status, error.body(), {"Stripe-Should-Retry": retry, **getattr(error, "headers", {})})
+    """Whether the limiter's 429 and a 5xx carry Stripe-Should-Retry is not documented: they carry none here."""
+    headers: dict[str, str] = getattr(error, "headers", {})
+    if error.status == 409 or error is LOCK_TIMEOUT:
+        headers = {"Stripe-Should-Retry": "true"}
+    elif error.status < 500 and error.status != 429:
+        headers = {"Stripe-Should-Retry": "false"}
+    return _reply(error.status, error.body(), headers)
 
 
 def _reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Answer:

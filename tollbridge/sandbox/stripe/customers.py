@@ -195,8 +195,8 @@ def email_of(books: Books, customer_id: str, param: str) -> str:
         raise no_such("customer", customer_id, param)
     if not customer["email"]:
         message = (
-            "Missing email. In order to send invoices to the customer, the customer must have a valid email. "
-            f"Update the customer {customer_id} with an email address."
+            "Missing email. In order to create invoices that are sent to the customer, the customer must have a valid "
+            "email."
         )
-        raise StripeError(message, code="customer_email_missing", param="customer")
+        raise StripeError(message)
     return str(customer["email"])

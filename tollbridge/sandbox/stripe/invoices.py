@@ -102,7 +102,8 @@ def _set_collection(books: Books, record: Record, given: Record, *, new: bool) -
     method = given.get("collection_method", record["collection_method"])
     terms = [name for name in ("days_until_due", "due_date") if name in given]
     if len(terms) > 1:
-        raise StripeError("You may only specify one of these parameters: days_until_due, due_date.", param=terms[0])
+        message = "You may only specify one of these parameters: days_until_due, due_date."
+        raise StripeError(message, code="parameters_exclusive", param=terms[0])
     if method == "charge_automatically" and terms:
         message = f"You can only specify `{terms[0]}` if the collection method is 'send_invoice'."
         raise StripeError(message, param=terms[0])

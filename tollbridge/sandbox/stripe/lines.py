@@ -182,7 +182,7 @@ def _bulk(given: Record) -> list[Record]:
 def _refuse_too_many(count: int) -> None:
     if count > ITEMS_PER_INVOICE:
         message = f"An invoice can have at most {ITEMS_PER_INVOICE} line items; this request would make it {count}."
-        raise StripeError(message, code="invoice_too_many_line_items", param="lines")
+        raise StripeError(message, param="lines")
 
 
 def _changed(books: Books, invoice: Record, given: Record) -> Record:
@@ -240,7 +240,7 @@ def _set_amount(books: Books, item: Item, given: Record, name: str) -> None:
     for clash in (sources, quantities, [*sources, *quantities] if "amount" in sources else []):
         if len(clash) > 1:
             message = f"You may only specify one of these parameters: {', '.join(sorted(clash))}."
-            raise StripeError(message, param=_inside(name, clash[0]))
+            raise StripeError(message, code="parameters_exclusive", param=_inside(name, clash[0]))
     for each in quantities:
         item.quantity = Decimal(given[each])
         if item.quantity < 0:

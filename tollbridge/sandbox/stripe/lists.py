@@ -36,7 +36,8 @@ def page(
     limit = _limit(given)
     after, before = given.get("starting_after"), given.get("ending_before")
     if after is not None and before is not None:
-        raise ParameterError("You may only specify one of these parameters: ending_before, starting_after.")
+        message = "You may only specify one of these parameters: ending_before, starting_after."
+        raise ParameterError(message, code="parameters_exclusive")
     for name, cursor in (("starting_after", after), ("ending_before", before)):
         if cursor is not None and cursor not in known:
             raise no_such(noun, cursor, name)
@@ -87,7 +88,7 @@ def _expanded(books: Books, value: Any, path: list[str], whole: str) -> Any:
         return [_expanded(books, each, path, whole) for each in value]
     if not isinstance(value, dict) or path[0] not in value:
         message = f"This property cannot be expanded ({whole})."
-        raise StripeError(message, code="property_not_expandable", param="expand")
+        raise StripeError(message, param="expand")
     inner = value[path[0]]
     if not isinstance(inner, dict | list | None):
         inner = _resolved(books, inner, whole)
@@ -102,7 +103,7 @@ def _resolved(books: Books, id: Any, whole: str) -> Record:
         if id in table:
             return table[id]
     message = f"This property cannot be expanded ({whole})."
-    raise StripeError(message, code="property_not_expandable", param="expand")
+    raise StripeError(message, param="expand")
 
 
 def _limit(given: Record) -> int:

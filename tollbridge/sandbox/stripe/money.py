@@ -45,7 +45,7 @@ def refuse_unpayable(total: int, code: str) -> None:
     step = PAYABLE_STEP.get(code, 1)
     if total % step:
         message = f"Invalid amount: {total} {code}. Amounts in {code} must be a multiple of {step}."
-        raise StripeError(message, code="amount_invalid", param="amount")
+        raise StripeError(message, code="invalid_charge_amount", param="amount")
 
 
 def rounded(exact: Decimal) -> int:

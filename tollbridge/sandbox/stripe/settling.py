@@ -61,7 +61,7 @@ def pay(books: Books, path: Record, given: Record) -> Record:
     """POST /v1/invoices/{invoice}/pay: out of band; no customer here has a payment method."""
     record = books.invoice(path["invoice"])
     if record["status"] == "paid":
-        raise StripeError("Invoice is already paid", code="invoice_already_paid")
+        raise StripeError("Invoice is already paid")
     if record["status"] == "void":
         raise not_editable("You cannot pay a void invoice.")
     if not given.get("paid_out_of_band"):
