@@ -14,6 +14,7 @@ from tollbridge.domain import money
 from tollbridge.domain.billing import Account, Bill, LineItem, LineItemType
 from tollbridge.domain.integrations import Mappings
 
+TODAY = date(2026, 11, 2)
 ACCOUNT = Account("a1", "ACME", "Acme Ltd", email="billing@acme.example")
 MAPPED = Mappings({("Account", "a1", "Customer"): "cus_1"})
 UNMAPPED = Mappings({})
@@ -59,7 +60,7 @@ def bill(*lines: LineItem, currency: str = "USD", total: str | None = None, **gi
         "revision": 1,
         "account": ACCOUNT,
         "bill_date": date(2026, 11, 1),
-        "due_date": date(2026, 12, 1),
+        "due_date": date(2099, 12, 1),
         "start": date(2026, 10, 1),
         "end": date(2026, 11, 1),
         "invoice_number": "INV-1001",

@@ -108,6 +108,7 @@ async def test_a_split_bill_is_drafted_and_compared_before_anything_is_final(wor
     assert first["total"] + second["total"] == 26260
     assert outcome.external_id == first["id"]
     assert outcome.note == f"split over 2 invoices: {first['id']}, {second['id']}"
+    assert driver.steps[-1].name == "Send the invoice 2 of 2"
     assert keys_of(driver)[-6:] == ["invoice:2", "lines:2:1", "finalise:1", "finalise:2", "send:1", "send:2"]
 
 

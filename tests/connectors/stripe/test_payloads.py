@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.connectors.stripe.samples import ACCOUNT, bill, line, options, usage, with_account
+from tests.connectors.stripe.samples import ACCOUNT, TODAY, bill, line, options, usage, with_account
 from tollbridge.connectors.stripe.amounts import Scale, scale_of
 from tollbridge.connectors.stripe.payloads import Plan, customer_params, invoice_params, planned
 from tollbridge.domain import money
@@ -20,13 +20,13 @@ from tollbridge.domain.flows import Skipped
 
 
 def plan_of(of: Bill, **given: Any) -> Plan:
-    plan = planned(of, options(**given))
+    plan = planned(of, options(**given), TODAY)
     assert isinstance(plan, Plan), plan
     return plan
 
 
 def fault_of(of: Bill, **given: Any) -> Fault:
-    fault = planned(of, options(**given))
+    fault = planned(of, options(**given), TODAY)
     assert isinstance(fault, Fault), fault
     return fault
 
@@ -161,17 +161,17 @@ def test_a_scale_uses_fewer_decimals_than_stripe_counts() -> None:
 
 def test_a_zero_total_is_skipped_or_sent() -> None:
     of = bill(usage(1, "3", "0.0001"))
-    assert planned(of, options()) == Skipped("the bill adds up to zero, and zeroTotal is skip")
+    assert planned(of, options(), TODAY) == Skipped("the bill adds up to zero, and zeroTotal is skip")
     assert amounts_of(plan_of(of, zeroTotal="send")) == [0]
 
 
 def test_a_total_that_rounding_makes_zero_counts_as_zero() -> None:
     of = bill(line(1, "0.40"), currency="MGA")
-    assert isinstance(planned(of, options(inexactTotal="round")), Skipped)
+    assert isinstance(planned(of, options(inexactTotal="round"), TODAY), Skipped)
 
 
 def test_a_bill_without_lines_is_skipped() -> None:
-    assert planned(bill(), options(zeroTotal="send")) == Skipped("the bill has no line items")
+    assert planned(bill(), options(zeroTotal="send"), TODAY) == Skipped("the bill has no line items")
 
 
 def test_a_negative_total_is_refused_or_sent() -> None:
@@ -289,7 +289,7 @@ def test_a_date_of_issue_that_the_bill_lacks_is_refused() -> None:
 
 def test_payment_is_due_on_the_due_date_of_the_bill() -> None:
     params = invoice_of(bill(line(1, "1.00")))
-    assert params["due_date"] == noon(date(2026, 12, 1))
+    assert params["due_date"] == noon(date(2099, 12, 1))
     assert "days_until_due" not in params
 
 
@@ -298,6 +298,15 @@ def test_without_a_due_date_the_days_of_the_account_then_of_the_option_count() -
     assert invoice_of(of)["days_until_due"] == 30
     assert invoice_of(with_account(of, days_before_bill_due=0))["days_until_due"] == 0
     assert invoice_of(bill(line(1, "1.00")), due="days", daysUntilDue=14)["days_until_due"] == 14
+
+
+@pytest.mark.parametrize("due_date", [date(2026, 11, 2), date(2024, 2, 29)])
+def test_a_due_date_that_has_come_makes_the_invoice_due_at_once_and_is_noted(due_date: date) -> None:
+    of = bill(line(1, "1.00"), due_date=due_date)
+    params = invoice_of(of)
+    assert params["days_until_due"] == 0
+    assert "due_date" not in params
+    assert plan_of(of).notes == (f"the due date {due_date} has come: due at once",)
 
 
 def test_an_invoice_that_is_charged_has_no_due_date() -> None:

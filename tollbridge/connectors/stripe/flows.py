@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from tollbridge.connectors.base import Delivery, System, chunked, form_pairs
@@ -41,7 +42,7 @@ def deliver(delivery: Delivery) -> Flow:
     Where a bill is split over several invoices, all are drafted and compared before the first is finalised.
     """
     config: StripeOptions = delivery.config
-    plan = planned(delivery.bill, config)
+    plan = planned(delivery.bill, config, delivery.at.date())
     if not isinstance(plan, Plan):
         return plan
     customer = yield from _customer(delivery)
@@ -55,10 +56,10 @@ def deliver(delivery: Delivery) -> Flow:
         invoices.append(draft)
     if config.finish is not Finish.DRAFT:
         for number, invoice in enumerate(invoices, start=1):
-            invoices[number - 1] = yield from _finalise(config, number, invoice["id"])
+            invoices[number - 1] = yield from _finalise(config, plan, number, invoice["id"])
     if config.finish is Finish.SEND:
         for number, invoice in enumerate(invoices, start=1):
-            invoices[number - 1] = yield from _send(number, invoice["id"])
+            invoices[number - 1] = yield from _send(plan, number, invoice["id"])
     return _delivered(delivery, plan, invoices)
 
 
@@ -128,14 +129,14 @@ def _create_customer(delivery: Delivery) -> Talk[str | Fault]:
     return str(reply["id"])
 
 
-def _learning(step: Step, account_id: str, read: Any) -> Step:
-    """The step, which teaches the account's customer."""
+def _learning(step: Step, account_id: str, read: Callable[[Reply], str | None]) -> Step:
+    """The step, whose reply teaches the account's customer."""
 
     def learn(reply: Reply) -> Written | None:
         customer = read(reply)
         return Written("Account", account_id, "Customer", customer) if customer else None
 
-    return Step(step.name, step.request, step.key, step.look_up, step.accept, step.subject, learns=learn)
+    return replace(step, learns=learn)
 
 
 def _only_customer(reply: Reply) -> str | None:
@@ -151,7 +152,7 @@ def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[In
     """A draft with all its lines, compared with ours."""
     bill, config, key = delivery.bill, delivery.config, f"invoice:{part.number}"
     created = yield Step(
-        "Create the draft invoice",
+        "Create the draft invoice" + _which(plan, part.number),
         post("/v1/invoices", invoice_params(bill, config, customer, plan, part)),
         key,
         look_up=look_ups.invoice(key, customer, invoice_tags(bill, plan, part)),
@@ -165,6 +166,10 @@ def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[In
     for index, some in enumerate(chunked(part.lines, LINES_PER_CALL), start=1):
         invoice = (yield _add_lines(invoice["id"], f"lines:{part.number}:{index}", some)).json
     return _difference(plan, part, config, invoice) or invoice
+
+
+def _which(plan: Plan, number: int) -> str:
+    return f" {number} of {len(plan.parts)}" if len(plan.parts) > 1 else ""
 
 
 def _without_address(delivery: Delivery, part: Part, customer: str) -> Talk[Fault | None]:
@@ -194,7 +199,7 @@ def _without_address(delivery: Delivery, part: Part, customer: str) -> Talk[Faul
     return None
 
 
-def _add_lines(invoice_id: str, key: str, lines: Any) -> Step:
+def _add_lines(invoice_id: str, key: str, lines: Sequence[Mapping[str, Any]]) -> Step:
     positions = [line["metadata"]["position"] for line in lines]
     return Step(
         f"Add lines {positions[0]} to {positions[-1]}",
@@ -224,12 +229,12 @@ def _held(config: StripeOptions, invoice: Invoice) -> int:
     return int(invoice["total"] if config.tax is Tax.NONE or without_tax is None else without_tax)
 
 
-def _finalise(config: StripeOptions, number: int, invoice_id: str) -> Talk[Invoice]:
+def _finalise(config: StripeOptions, plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
     # With auto_advance Stripe collects by itself: it charges a payment method, but it would also send reminders.
     charge = config.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY
     key = f"finalise:{number}"
     reply = yield Step(
-        "Finalise the invoice",
+        "Finalise the invoice" + _which(plan, number),
         post(f"/v1/invoices/{invoice_id}/finalize", {"auto_advance": charge}),
         key,
         look_up=look_ups.finalised(key, invoice_id),
@@ -237,10 +242,10 @@ def _finalise(config: StripeOptions, number: int, invoice_id: str) -> Talk[Invoi
     return reply.json  # type: ignore[no-any-return]
 
 
-def _send(number: int, invoice_id: str) -> Talk[Invoice]:
+def _send(plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
     key = f"send:{number}"
     reply = yield Step(
-        "Send the invoice",
+        "Send the invoice" + _which(plan, number),
         post(f"/v1/invoices/{invoice_id}/send", {}),
         key,
         look_up=look_ups.sent(key, invoice_id),

@@ -64,17 +64,19 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What will be sent for a bill. `total` is what the invoices together hold; `issued` is their date of issue."""
+    """What will be sent for a bill. `total` is what the invoices together hold; `issued` is their date of issue, `due`
+    the parameters that say when they are due."""
 
     scale: Scale
     total: Decimal
     parts: tuple[Part, ...]
     issued: date | None
+    due: dict[str, int]
     rounding: Decimal
     notes: tuple[str, ...]
 
 
-def planned(bill: Bill, config: StripeOptions) -> Plan | Skipped | Fault:
+def planned(bill: Bill, config: StripeOptions, today: date) -> Plan | Skipped | Fault:
     """Decide what is sent: the amounts of all lines, the invoices they stand on, or why nothing is sent."""
     scale = scale_of(bill.currency)
     if scale is None:
@@ -102,7 +104,15 @@ def planned(bill: Bill, config: StripeOptions) -> Plan | Skipped | Fault:
     issued = _issued(bill, config)
     if isinstance(issued, Fault):
         return issued
-    return _laid_out(bill, config, scale, total, issued)
+    due, notes = _due(bill, config, today)
+    lines = _laid_out(bill, config, scale, total)
+    if isinstance(lines, Fault):
+        return lines
+    parts, more = lines
+    rounding = total - bill.total
+    if rounding:
+        more.append(f"rounded by {money.Money(rounding, bill.currency)}")
+    return Plan(scale, total, parts, issued, due, rounding, (*notes, *more))
 
 
 def _issued(bill: Bill, config: StripeOptions) -> date | Fault | None:
@@ -122,7 +132,24 @@ def _issued(bill: Bill, config: StripeOptions) -> date | Fault | None:
     )
 
 
-def _laid_out(bill: Bill, config: StripeOptions, scale: Scale, total: Decimal, issued: date | None) -> Plan | Fault:
+def _due(bill: Bill, config: StripeOptions, today: date) -> tuple[dict[str, int], list[str]]:
+    """When the invoice is due, and what a person should know about that. Stripe takes no due date in the past."""
+    if config.collection_method is not CollectionMethod.SEND_INVOICE:
+        return {}, []
+    if config.due is Due.DAYS:
+        return {"days_until_due": config.days_until_due}, []
+    if bill.due_date is None:
+        days = bill.account.days_before_bill_due
+        return {"days_until_due": config.days_until_due if days is None else days}, []
+    if bill.due_date <= today:
+        return {"days_until_due": 0}, [f"the due date {bill.due_date.isoformat()} has come: due at once"]
+    return {"due_date": _noon(bill.due_date)}, []
+
+
+def _laid_out(
+    bill: Bill, config: StripeOptions, scale: Scale, total: Decimal
+) -> tuple[tuple[Part, ...], list[str]] | Fault:
+    """The invoices with their lines, and what a person should know about them."""
     count, notes = len(bill.lines), []
     if count > MAX_LINES and config.overflow is Overflow.REFUSE:
         return invalid(
@@ -155,10 +182,7 @@ def _laid_out(bill: Bill, config: StripeOptions, scale: Scale, total: Decimal, i
             f"split over {len(parts)} invoices, number {negative.number} would add up to less than zero",
             "Set overflow to roll_up, or order the lines so that credits stand beside charges.",
         )
-    rounding = total - bill.total
-    if rounding:
-        notes.append(f"rounded by {money.Money(rounding, bill.currency)}")
-    return Plan(scale, total, parts, issued, rounding, tuple(notes))
+    return parts, notes
 
 
 def _parts(found: list[Entry], amounts: list[int]) -> tuple[Part, ...]:
@@ -195,7 +219,7 @@ def invoice_params(bill: Bill, config: StripeOptions, customer: str, plan: Plan,
         "customer": customer,
         "currency": bill.currency.lower(),
         "collection_method": config.collection_method.value,
-        **_due(bill, config),
+        **plan.due,
         "auto_advance": False,
         "pending_invoice_items_behavior": "exclude",
         "automatic_tax": {"enabled": config.tax is Tax.AUTOMATIC},
@@ -206,21 +230,10 @@ def invoice_params(bill: Bill, config: StripeOptions, customer: str, plan: Plan,
     }
 
 
-def _due(bill: Bill, config: StripeOptions) -> dict[str, int]:
-    if config.collection_method is not CollectionMethod.SEND_INVOICE:
-        return {}
-    if config.due is Due.DAYS:
-        return {"days_until_due": config.days_until_due}
-    if bill.due_date is not None:
-        return {"due_date": _noon(bill.due_date)}
-    days = bill.account.days_before_bill_due
-    return {"days_until_due": config.days_until_due if days is None else days}
-
-
 def _custom_fields(bill: Bill, config: StripeOptions) -> list[dict[str, str]]:
     order = _purchase_order(bill, config)
-    shown = {config.purchase_order_label: order, "Reference": fill(config.reference, _fields(bill, config))}
-    return [{"name": name, "value": cut(value, 140)} for name, value in shown.items() if name and value]
+    shown = [(config.purchase_order_label, order), ("Reference", fill(config.reference, _fields(bill, config)))]
+    return [{"name": name, "value": cut(value, 140)} for name, value in shown if name and value]
 
 
 def _purchase_order(bill: Bill, config: StripeOptions) -> str:
