@@ -136,6 +136,7 @@ class Change:
     checked: Checked | None = None
     event: str | None = None
     credential_error: str | None = None
+    credential_invalid: bool = False
 
 
 def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: float, limits: RunLimits) -> Change:
@@ -156,7 +157,14 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
 def _after_fault(run: RunFacts, fault: Fault, now: datetime, jitter: float, limits: RunLimits) -> Change:
     if run.flow is Flow.CHECK:
         # A person waits for the answer, and may ask again.
-        return Change(RunState.FAILED, run.attempt, fault=_final(fault), credential_error=fault.message)
+        refused = fault.kind in (FaultKind.UNAUTHORIZED, FaultKind.INVALID)
+        return Change(
+            RunState.FAILED,
+            run.attempt,
+            fault=_final(fault),
+            credential_error=fault.message,
+            credential_invalid=refused,
+        )
     retry = fault.rule.retry
     if retry is Retry.REPAIRED:
         return _hold(run, fault)
@@ -185,6 +193,7 @@ def _hold(run: RunFacts, fault: Fault) -> Change:
         fault=fault,
         event=fault.rule.event,
         credential_error=fault.message if rejected else None,
+        credential_invalid=rejected,
     )
 
 

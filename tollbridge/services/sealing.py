@@ -1,12 +1,16 @@
-"""How the fields of a credential are sealed and opened. The candidate is sealed for the same row as the secrets, so
-that it can take their place as it is."""
+"""How credentials and recorded replies are sealed and opened.
+
+The candidate of a credential is sealed for the same row as its secrets, so that it can take their place as it is.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from typing import Any
 
 from tollbridge.domain import json_text
+from tollbridge.domain.flows import Reply
 from tollbridge.vault import Vault
 
 
@@ -19,3 +23,15 @@ def open_fields(vault: Vault, credential_id: str, sealed: bytes) -> dict[str, An
     """The fields of the credential; raises Invalid where the key is missing."""
     fields: dict[str, Any] = json_text.parse(vault.open(sealed, f"credentials/{credential_id}"))
     return fields
+
+
+def seal_reply(vault: Vault, run_id: str, key: str, reply: Reply) -> bytes:
+    """Seal a reply for the record of a step."""
+    value = [reply.status, dict(reply.headers), base64.b64encode(reply.body).decode()]
+    return vault.seal(json_text.dump(value).encode(), f"run_records/{run_id}/{key}")
+
+
+def open_reply(vault: Vault, run_id: str, key: str, sealed: bytes) -> Reply:
+    """The reply that was kept for the step."""
+    status, headers, body = json_text.parse(vault.open(sealed, f"run_records/{run_id}/{key}"))
+    return Reply(status, headers, base64.b64decode(body))

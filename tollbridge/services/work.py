@@ -5,108 +5,112 @@ Every function takes a list and is one transaction, so that concurrent runs shar
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
 
-from tollbridge.domain.billing import Bill
-from tollbridge.domain.conversation import Entry, LedgerKey, LedgerRow, Recorded, StepDone
-from tollbridge.domain.flows import Outcome
-from tollbridge.domain.integrations import Mappings
-from tollbridge.domain.runs import Flow, Paused, RunLimits
+from tollbridge.domain.conversation import Entry
+from tollbridge.domain.errors import Fault
+from tollbridge.domain.flows import Checked, Outcome
+from tollbridge.domain.runs import HoldReason, Paused, RunLimits
+from tollbridge.services.claiming import Claimed, claim_due
+from tollbridge.services.recording import write
+from tollbridge.services.settling import Settlement, apply
+from tollbridge.store import claims, jobs, lanes, recording, workers
+from tollbridge.store import limits as buckets
+from tollbridge.store import runs as rows
 from tollbridge.store.db import Database
 from tollbridge.vault import Vault
 
+__all__ = [
+    "Claimed",
+    "Settlement",
+    "block_until",
+    "claim",
+    "heartbeat",
+    "leave",
+    "permits",
+    "record",
+    "register_worker",
+    "settle",
+    "sweep",
+]
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """A run with all that its flow needs, leased to one worker.
-
-    `fence` must come back with every record and settlement. `bill` is prepared (usage lines joined, accounting product
-    put in) and None for checks. `tenant` is empty for checks. `worked` is the working time so far. `ledgers` has the
-    rows of the entity and of its account in this tenant.
-    """
-
-    run_id: str
-    org_id: str
-    integration_id: str | None
-    credential_id: str
-    fence: int
-    flow: Flow
-    system: str
-    entity_type: str
-    entity_id: str
-    revision: int
-    account_id: str | None
-    document: str
-    tenant: str
-    secrets: Mapping[str, Any]
-    config: Mapping[str, Any]
-    mappings: Mappings
-    bill: Bill | None
-    started_at: datetime
-    attempt: int
-    worked: timedelta
-    look_first: bool
-    next_seq: int
-    records: Mapping[str, Recorded]
-    ledgers: Mapping[LedgerKey, LedgerRow]
-
-
-@dataclass(frozen=True, slots=True)
-class Settlement:
-    """How far a run came: its outcome, or the pause it asked for, with the last step where that is not recorded yet.
-
-    `worked` is the working time since the claim. `jitter` lies in [0, 1).
-    """
-
-    run_id: str
-    fence: int
-    result: Outcome | Paused
-    worked: timedelta
-    now: datetime
-    jitter: float
-    done: StepDone | None = None
+SWEPT_AT_ONCE = 1000
+SLOT_LEASE = timedelta(seconds=15)
+WORKER_KEPT = timedelta(hours=1)
+"""How long a worker that fell silent stays on the list."""
 
 
 async def claim(
     db: Database, vault: Vault, run_ids: Sequence[str], worker_id: str, now: datetime, lease: timedelta
 ) -> list[Claimed]:
     """Lease those of the runs that may start now; runs that must not are held, skipped or left alone."""
-    raise NotImplementedError
+    async with db.hot() as connection:
+        return await claim_due(connection, vault, run_ids, worker_id, now, lease)
 
 
 async def record(db: Database, vault: Vault, entries: Sequence[Entry]) -> list[bool]:
     """Make the entries durable; False for each whose fence is stale, of which nothing is kept."""
-    raise NotImplementedError
+    async with db.hot() as connection:
+        runs = await recording.fenced(connection, {entry.run_id: entry.fence for entry in entries})
+        # Of one run there is one fence that counts, whichever entry was asked about last.
+        good = [entry.run_id in runs and runs[entry.run_id]["fence"] == entry.fence for entry in entries]
+        await write(connection, vault, runs, [entry for entry, kept in zip(entries, good, strict=True) if kept])
+        return good
 
 
 async def settle(db: Database, vault: Vault, settlements: Sequence[Settlement], limits: RunLimits) -> list[bool]:
     """Apply what follows from each settlement; False for each whose fence is stale, which changes nothing."""
-    raise NotImplementedError
+    async with db.hot() as connection:
+        await claims.lock_credentials_of(
+            connection, [each.run_id for each in settlements if _is_about_credential(each.result)]
+        )
+        await lanes.lock_of(connection, [each.run_id for each in settlements])
+        runs = await recording.fenced(connection, {each.run_id: each.fence for each in settlements})
+        kept = [each for each in settlements if each.run_id in runs]
+        if kept:
+            entries = [Entry(each.run_id, each.fence, done=each.done) for each in kept if each.done is not None]
+            await write(connection, vault, runs, entries)
+            await apply(connection, runs, kept, limits)
+        return [each.run_id in runs for each in settlements]
+
+
+def _is_about_credential(result: Outcome | Paused) -> bool:
+    return isinstance(result, (Checked, Fault))
 
 
 async def heartbeat(
     db: Database, worker_id: str, fences: Sequence[tuple[str, int]], now: datetime, lease: timedelta
 ) -> set[str]:
     """Extend the leases of (run id, fence) and answer the ids of runs that are lost."""
-    raise NotImplementedError
+    async with db.hot() as connection:
+        mine = await rows.heartbeat(connection, fences, worker_id, now, now + lease)
+    return {run_id for run_id, _ in fences} - mine
 
 
 async def sweep(db: Database, now: datetime) -> int:
-    """Enqueue every due run that has no job, runs with an expired lease among them; answers how many."""
-    raise NotImplementedError
+    """Enqueue every due run that has no job, runs with an expired lease among them; answers how many.
+
+    Runs that are held for a cause that is gone are queued again.
+    """
+    async with db.hot() as connection:
+        reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)
+        await rows.release_held(connection, await claims.wrongly_held(connection), reasons, now)
+        lost = await jobs.due_without_job(connection, now, SWEPT_AT_ONCE)
+        await jobs.enqueue(connection, lost, now)
+        return len(lost)
 
 
 async def register_worker(db: Database, worker_id: str, host: str, pid: int, version: str, now: datetime) -> None:
     """Announce a worker; rows of workers long gone are removed."""
-    raise NotImplementedError
+    async with db.hot() as connection:
+        await workers.register(connection, worker_id, host, pid, version, now, now - WORKER_KEPT)
 
 
 async def leave(db: Database, worker_id: str) -> None:
     """Take a worker that drained off the list, with the slots it leased."""
-    raise NotImplementedError
+    async with db.hot() as connection:
+        await workers.remove(connection, worker_id)
 
 
 async def permits(
@@ -126,9 +130,17 @@ async def permits(
     `want_slots` is how many the worker wants altogether; 0 gives them back. Slots are leased for `SLOT_LEASE`, so that
     a killed worker's come free: ask again before.
     """
-    raise NotImplementedError
+    async with db.hot() as connection:
+        bucket = await buckets.lock_bucket(connection, credential_id, burst, now)
+        taken = bucket.take(want_tokens, rate, burst, now)
+        await buckets.save_bucket(connection, credential_id, taken.bucket)
+        slots = await buckets.lease_slots(
+            connection, credential_id, worker_id, want_slots, concurrency, now, SLOT_LEASE
+        )
+    return taken.tokens, slots, taken.wait
 
 
 async def block_until(db: Database, credential_id: str, until: datetime) -> None:
     """Lease no more requests of the credential before that moment: the other side asked for the wait."""
-    raise NotImplementedError
+    async with db.hot() as connection:
+        await buckets.block(connection, credential_id, until)

@@ -73,16 +73,24 @@ async def integrations(connection: Connection, keys: Iterable[Key]) -> dict[Key,
     }
 
 
-async def credentials(connection: Connection, keys: Iterable[Key], *, lock: bool = False) -> dict[Key, Credential]:
+async def credentials(connection: Connection, keys: Iterable[Key]) -> dict[Key, Credential]:
     rows = await connection.fetch(
         """
         SELECT org_id, id, status, tenant, tenant_name, secrets, candidate
-        FROM credentials WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY id
-        """
-        + ("FOR UPDATE" if lock else ""),
+        FROM credentials WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
         *_columns(keys),
     )
     return {(row["org_id"], row["id"]): Credential(*list(row)[2:]) for row in rows}
+
+
+async def lock_credentials_of(connection: Connection, run_ids: Sequence[str]) -> None:
+    """Lock the credentials of the runs, before their lanes: whoever replaces a secret takes the locks in this order."""
+    await connection.fetch(
+        "SELECT FROM credentials WHERE (org_id, id) IN"
+        " (SELECT org_id, credential_id FROM runs WHERE id = ANY($1::text[])) ORDER BY org_id, id FOR UPDATE",
+        run_ids,
+    )
 
 
 async def accept_credential(
@@ -100,30 +108,48 @@ async def accept_credential(
     )
 
 
-async def reject_credential(connection: Connection, key: Key, error: str, *, candidate: bool, now: datetime) -> bool:
-    """The other side refuses the credential, or its candidate, which is dropped and leaves the status as it was.
+async def reject_credential(
+    connection: Connection, key: Key, error: str, *, checked: bool, invalid: bool, now: datetime
+) -> bool:
+    """The other side did not accept the credential, or, where it was checked, its candidate: that one is dropped and
+    leaves the status as it was. `invalid` says that it never will.
 
     Answers whether a credential that worked until now does no longer.
     """
     was = await connection.fetchval(
         """
-        UPDATE credentials c SET error = $3, checked_at = $5, candidate = NULL,
-            status = CASE WHEN $4 THEN c.status ELSE 'INVALID' END
+        UPDATE credentials c SET error = $3, checked_at = $6,
+            candidate = CASE WHEN $4 THEN NULL ELSE c.candidate END,
+            status = CASE WHEN $5 AND NOT ($4 AND c.candidate IS NOT NULL) THEN 'INVALID' ELSE c.status END
         FROM (SELECT status FROM credentials WHERE org_id = $1 AND id = $2 FOR UPDATE) old
         WHERE c.org_id = $1 AND c.id = $2 RETURNING old.status
         """,
         *key,
         error,
-        candidate,
+        checked,
+        invalid,
         now,
     )
-    return was is not None and not candidate and was != "INVALID"
+    return invalid and not checked and was not in (None, "INVALID")
 
 
 async def integrations_of(connection: Connection, credential: Key) -> list[Key]:
     """The enabled integrations that use the credential."""
     rows = await connection.fetch(
         "SELECT org_id, id FROM integrations WHERE org_id = $1 AND credential_id = $2 AND enabled", *credential
+    )
+    return [(row["org_id"], row["id"]) for row in rows]
+
+
+async def wrongly_held(connection: Connection) -> list[Key]:
+    """Integrations that are enabled and have a valid credential, but for which runs are held as if it were not so."""
+    rows = await connection.fetch(
+        """
+        SELECT DISTINCT i.org_id, i.id
+        FROM runs r JOIN integrations i ON (i.org_id, i.id) = (r.org_id, r.integration_id) AND i.enabled
+        JOIN credentials c ON (c.org_id, c.id) = (i.org_id, i.credential_id) AND c.status = 'VALID'
+        WHERE r.state = 'held' AND r.hold_reason IN ('disabled', 'unauthorized', 'disconnected')
+        """
     )
     return [(row["org_id"], row["id"]) for row in rows]
 
@@ -171,7 +197,8 @@ async def keep_snapshots(connection: Connection, snapshots: Sequence[Snapshot]) 
     await connection.execute(
         """
         INSERT INTO run_snapshots (run_id, config, mappings, account)
-        SELECT a, b::jsonb, c::jsonb, d::jsonb FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s(a, b, c, d)
+        SELECT a, b::jsonb, c::jsonb, d::jsonb
+        FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS s(a, b, c, d)
         ON CONFLICT (run_id) DO UPDATE SET
             config = excluded.config, mappings = excluded.mappings, account = excluded.account
         """,

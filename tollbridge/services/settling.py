@@ -1,0 +1,191 @@
+"""What follows where runs settle: their state, the ledger, events, credentials, the next of their lanes.
+
+The domain decides; one transaction applies the decisions for many runs. Never the network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+
+from tollbridge.domain import events as domain_events
+from tollbridge.domain.conversation import StepDone
+from tollbridge.domain.flows import Checked, Outcome
+from tollbridge.domain.runs import (
+    Change,
+    Flow,
+    HoldReason,
+    Paused,
+    RunFacts,
+    RunLimits,
+    RunState,
+    advance,
+    judge_check,
+    tenant_key,
+)
+from tollbridge.services import clock
+from tollbridge.services.claiming import DOCUMENT
+from tollbridge.store import claims, events, jobs, ledger
+from tollbridge.store import runs as rows
+from tollbridge.store.db import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """How far a run came: its outcome, or the pause it asked for, with the last step where that is not recorded yet.
+
+    `worked` is the working time since the claim. `jitter` lies in [0, 1).
+    """
+
+    run_id: str
+    fence: int
+    result: Outcome | Paused
+    worked: timedelta
+    now: datetime
+    jitter: float
+    done: StepDone | None = None
+
+
+async def apply(
+    connection: Connection,
+    runs: Mapping[str, Mapping[str, Any]],
+    settlements: Sequence[Settlement],
+    limits: RunLimits,
+) -> None:
+    """Everything that follows from the settlements, in the transaction that locked the runs."""
+    now = max(each.now for each in settlements)
+    changes = {each.run_id: await _decide(connection, runs[each.run_id], each, limits) for each in settlements}
+    await rows.settle(
+        connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
+    )
+    await ledger.finish(connection, _finished(runs, changes, now))
+    told = [
+        run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
+    ]
+    await events.add(connection, [_event(runs[run_id], changes[run_id], now) for run_id in told])
+    waiting = [run_id for run_id, change in changes.items() if change.state is RunState.WAITING]
+    await jobs.enqueue(
+        connection,
+        [
+            jobs.Job(run_id, runs[run_id]["fence"], changes[run_id].due_at or now, runs[run_id]["flow"] == Flow.CHECK)
+            for run_id in waiting
+        ],
+        now,
+    )
+    resting = [run_id for run_id in changes if run_id not in waiting]
+    await rows.leave(connection, resting, [run_id for run_id in resting if changes[run_id].state.ended], now)
+
+
+async def _decide(connection: Connection, run: Mapping[str, Any], settlement: Settlement, limits: RunLimits) -> Change:
+    worked = timedelta(seconds=run["worked_seconds"]) + settlement.worked
+    facts = RunFacts(Flow(run["flow"]), run["attempt"], worked, run["limited_since"])
+    result = settlement.result
+    if isinstance(result, Checked):
+        key = (run["org_id"], run["credential_id"])
+        credential = (await claims.credentials(connection, [key])).get(key)
+        if credential is not None:
+            result = judge_check(result, run["system"], credential.tenant, credential.tenant_name)
+    return advance(facts, result, settlement.now, settlement.jitter, limits)
+
+
+def _settled(run: Mapping[str, Any], settlement: Settlement, change: Change) -> rows.Settled:
+    fault, delivered = change.fault, change.delivered
+    return rows.Settled(
+        id=run["id"],
+        state=change.state,
+        attempt=change.attempt,
+        worked_seconds=run["worked_seconds"] + settlement.worked.total_seconds(),
+        hold_reason=change.hold_reason,
+        fault_kind=fault.kind if fault else None,
+        fault_code=fault.code if fault else None,
+        error=fault.message if fault else None,
+        hint=fault.hint if fault else None,
+        due_at=change.due_at,
+        limited_since=change.limited_since,
+        completed_at=settlement.now if change.state.ended else None,
+        external_id=delivered.external_id if delivered else None,
+        url=delivered.url if delivered else None,
+        total=delivered.total if delivered else None,
+        currency=delivered.currency if delivered else None,
+        note=change.note,
+    )
+
+
+def _finished(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Change], now: datetime) -> list[ledger.Done]:
+    return [
+        ledger.Done(
+            ledger.Place(run["org_id"], run["tenant"], run["entity_type"], run["entity_id"], DOCUMENT),
+            run["revision"],
+            run["id"],
+            run["integration_id"],
+            change.delivered.external_id,
+            change.delivered.url,
+            change.delivered.total,
+            change.delivered.currency,
+            now,
+        )
+        for run_id, change in changes.items()
+        if change.delivered is not None and (run := runs[run_id])
+    ]
+
+
+async def _judge_credential(connection: Connection, run: Mapping[str, Any], change: Change, now: datetime) -> bool:
+    """Note what the run found out about its credential. Answers whether the run's event is to be raised: that a
+    credential no longer works is told once, not for every run on it."""
+    key = (run["org_id"], run["credential_id"])
+    if change.checked is not None:
+        await _accept(connection, run, key, change.checked, now)
+    if change.credential_error is None:
+        return change.event is not None
+    turned = await claims.reject_credential(
+        connection,
+        key,
+        change.credential_error,
+        checked=run["flow"] == Flow.CHECK,
+        invalid=change.credential_invalid,
+        now=now,
+    )
+    return turned and change.event is not None
+
+
+async def _accept(
+    connection: Connection, run: Mapping[str, Any], key: tuple[str, str], checked: Checked, now: datetime
+) -> None:
+    credential = (await claims.credentials(connection, [key])).get(key)
+    if credential is None:
+        return
+    secrets = credential.candidate or credential.secrets
+    tenant = tenant_key(run["system"], checked.tenant_id)
+    await claims.accept_credential(connection, key, tenant, checked.tenant_name, secrets, now)
+    await rows.release_held(
+        connection,
+        await claims.integrations_of(connection, key),
+        (HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED),
+        now,
+    )
+
+
+def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Event:
+    fault = change.fault
+    assert fault is not None
+    assert change.event is not None
+    return events.Event(
+        org_id=run["org_id"],
+        id=clock.new_id(),
+        name=change.event,
+        type=domain_events.INTEGRATION_EVENT,
+        happened_at=now,
+        account_id=run["account_id"],
+        resource_id=run["entity_id"],
+        integration_id=run["integration_id"],
+        run_id=run["id"],
+        body=domain_events.error_body(
+            fault,
+            run_id=run["id"],
+            integration_id=run["integration_id"],
+            account_id=run["account_id"],
+            entity_id=run["entity_id"],
+        ),
+    )
