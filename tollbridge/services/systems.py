@@ -208,6 +208,7 @@ def _refusal(error: ValidationError, code: str, prefix: str, *, show: bool = Tru
     for part in first["loc"]:
         path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else str(part)
     words = first["msg"].removeprefix("Value error, ").rstrip(".")
+    words = words.replace("a valid tuple", "a list").replace("a valid dictionary", "an object")
     if first["type"] == "missing":
         return Invalid(code, f"{path} is missing.", f"Give {path}.", path)
     value = f" is {shown(first['input'])}" if show and first["loc"] else ""
