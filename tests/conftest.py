@@ -31,8 +31,8 @@ PREFIX = f"tbt-{os.getuid()}-"
 def pytest_configure(config: pytest.Config) -> None:
     if hasattr(config, "workerinput"):
         return
-    for killed in SESSIONS.glob(f"{PREFIX}*"):
-        _remove_unless_in_use(killed)
+    for lock in SESSIONS.glob(f"{PREFIX}*/session.lock"):
+        _remove_unless_in_use(lock.parent)
     session = new_home(SESSIONS, PREFIX)
     # Held until this process ends, however it ends.
     _try_lock(session)

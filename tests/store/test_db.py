@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
 from decimal import Decimal
+from pathlib import Path
 
 import pytest
 from sqlalchemy import bindparam, text
@@ -10,6 +14,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from tollbridge.domain.errors import Invalid, Unavailable
 from tollbridge.settings import Settings
+from tollbridge.store import embedded
 from tollbridge.store.db import Database, connected, open_database
 
 EXACT = {"total": Decimal("20.52022672899"), "unit": Decimal("1.50"), "n": 12345678901234567890, "name": "Größe"}
@@ -48,6 +53,36 @@ async def test_a_transaction_that_fails_leaves_nothing(db: Database) -> None:
 async def test_a_given_url_is_opened_instead_of_the_embedded_server(database_url: str) -> None:
     async with open_database(Settings(database_url=database_url)) as database:
         assert await database.pool.fetchval("SELECT current_database()") == database_url.split("?")[0].split("/")[-1]
+
+
+async def test_whoever_has_it_open_gets_it_back_when_the_embedded_server_was_killed(tmp_home: Path) -> None:
+    async with open_database(Settings(home=tmp_home)) as database:
+        for use in (_through_pool, _through_engine):
+            await use(database)
+            process = embedded.status(Settings(home=tmp_home)).process
+            assert process
+            os.kill(process, signal.SIGKILL)
+            while embedded.status(Settings(home=tmp_home)).state != "stopped":
+                await asyncio.sleep(0.005)
+            assert await use(database) == 1
+
+
+async def test_a_server_that_was_stopped_on_purpose_stays_stopped_under_its_users(tmp_home: Path) -> None:
+    async with open_database(Settings(home=tmp_home)) as database:
+        embedded.stop(Settings(home=tmp_home))
+        with pytest.raises(Unavailable):
+            await _through_pool(database)
+    assert embedded.status(Settings(home=tmp_home)).state == "stopped"
+
+
+async def _through_pool(database: Database) -> int:
+    found: int = await database.pool.fetchval("SELECT 1")
+    return found
+
+
+async def _through_engine(database: Database) -> int:
+    async with database.transaction() as tx:
+        return int((await tx.execute(text("SELECT 1"))).scalar_one())
 
 
 async def test_a_url_that_is_not_postgresql_is_refused() -> None:

@@ -6,15 +6,15 @@ JSON goes through `domain.json_text` both ways on both, so that amounts stay exa
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
 
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import Invalid, Refusal, Unavailable
@@ -24,6 +24,9 @@ Tx: TypeAlias = AsyncConnection
 """An open transaction, as the services pass it on."""
 Connection: TypeAlias = asyncpg.Connection
 """A raw connection."""
+
+Revive: TypeAlias = Callable[[], Awaitable[bool]]
+"""Brings back a server that died; False where there is nothing to bring back."""
 
 OLDEST_SERVER = 15
 POOL_SIZE = 10
@@ -94,32 +97,47 @@ async def open_database(settings: Settings) -> AsyncIterator[Database]:
     server = database_dsn(settings)
     dsn = await asyncio.to_thread(server.__enter__)
     try:
-        async with connected(dsn) as database:
+        async with connected(dsn, revive=None if settings.database_url else partial(_revive, settings)) as database:
             yield database
     finally:
         await asyncio.to_thread(server.__exit__, None, None, None)
 
 
 @asynccontextmanager
-async def connected(dsn: str) -> AsyncIterator[Database]:
-    """Open the database at this address; raises Unavailable where nothing answers, Refusal where it is too old."""
-    await (await connect(dsn)).close()
-    engine = create_engine(dsn)
-    async with asyncpg.create_pool(
-        dsn, min_size=0, max_size=POOL_SIZE, init=_set_codecs, timeout=CONNECT_TIMEOUT
-    ) as pool:
+async def connected(dsn: str, *, revive: Revive | None = None) -> AsyncIterator[Database]:
+    """Open the database at this address; raises Unavailable where nothing answers, Refusal where it is too old.
+
+    `revive` is asked to bring back a server that does not answer, before a connection is given up.
+    """
+
+    async def connect_anew(*_: object, **__: object) -> Connection:
+        try:
+            return await connect(dsn)
+        except Unavailable:
+            if revive is None or not await revive():
+                raise
+            return await connect(dsn)
+
+    await (await connect_anew()).close()
+    engine = create_engine(connect_anew, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
+    async with asyncpg.create_pool(dsn, min_size=0, max_size=POOL_SIZE, connect=connect_anew) as pool:
         try:
             yield Database(dsn, engine, pool)
         finally:
             await engine.dispose()
 
 
-def create_engine(dsn: str, *, pooled: bool = True) -> AsyncEngine:
-    """An engine that connects exactly as asyncpg does by itself; not pooled for the short life of a migration."""
-    options: dict[str, Any] = {"pool_size": POOL_SIZE, "max_overflow": 0} if pooled else {"poolclass": NullPool}
+async def _revive(settings: Settings) -> bool:
+    from tollbridge.store import embedded
+
+    return await asyncio.to_thread(embedded.revive, settings)
+
+
+def create_engine(connect_anew: Callable[[], Awaitable[Connection]], **options: Any) -> AsyncEngine:
+    """An engine whose connections are made as all others are."""
     return create_async_engine(
         "postgresql+asyncpg://",
-        async_creator=lambda: connect(dsn),
+        async_creator=connect_anew,
         json_serializer=json_text.dump,
         json_deserializer=json_text.parse,
         **options,

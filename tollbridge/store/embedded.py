@@ -5,6 +5,8 @@ Two kernel locks decide, never process numbers, which are reused and which a dea
 shared by the processes of ours that use the server. Both are let go by the kernel, whatever a process dies of. A
 third, `turn`, lets one process at a time start or stop.
 
+A server whose last user was killed runs on until the next one leaves, or until `tollbridge db stop`.
+
 Blocks while it waits; asynchronous callers run it in a thread. It knows nothing of tables.
 """
 
@@ -93,6 +95,17 @@ def running(settings: Settings) -> Iterator[str]:
         with _turn(place):
             if not _keep(place).exists() and not _held(place, "users"):
                 _stop(place)
+
+
+def revive(settings: Settings) -> bool:
+    """Start a server again that died under its users; False, and nothing done, where it was stopped on purpose."""
+    place = Place.of(settings)
+    with _turn(place):
+        # Only a server that stops in order removes this file.
+        if not (place.data / "postmaster.pid").exists():
+            return False
+        _ensure(place, settings)
+        return True
 
 
 def stop(settings: Settings) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -16,9 +17,10 @@ from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
+from sqlalchemy.pool import NullPool
 
 from tollbridge.domain.errors import Refusal
-from tollbridge.store.db import create_engine
+from tollbridge.store.db import connect, create_engine
 
 FOLDER = Path(__file__).parent / "migrations"
 LOCK = 0x746F6C6C  # "toll"
@@ -44,7 +46,7 @@ class SchemaState:
 
 async def migrate(dsn: str) -> SchemaState:
     """Bring the schema up to date and answer what was found before; raises Refusal for a newer schema."""
-    engine = create_engine(dsn, pooled=False)
+    engine = create_engine(partial(connect, dsn), poolclass=NullPool)
     async with engine.begin() as connection:
         await connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": LOCK})
         return await connection.run_sync(_upgrade)
@@ -52,7 +54,7 @@ async def migrate(dsn: str) -> SchemaState:
 
 async def check(dsn: str) -> SchemaState:
     """Compare the schema of a database with this release; changes nothing."""
-    engine = create_engine(dsn, pooled=False)
+    engine = create_engine(partial(connect, dsn), poolclass=NullPool)
     async with engine.connect() as connection:
         return await connection.run_sync(_compare)
 
