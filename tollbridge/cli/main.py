@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from tollbridge.cli import credentials, db, importing, init, integrations, migrate, processes, runs
+from tollbridge.cli import credentials, db, demo, importing, init, integrations, migrate, processes, runs
 from tollbridge.cli.common import Exit, complain, exit_code
 from tollbridge.domain.errors import Refusal
 
@@ -22,6 +22,7 @@ app = typer.Typer(
     invoke_without_command=True,
     pretty_exceptions_enable=False,
 )
+app.command("demo")(demo.demo)
 app.command("init")(init.init)
 app.command("serve")(processes.serve)
 app.command("worker")(processes.worker)
