@@ -112,7 +112,7 @@ async def test_a_split_bill_is_drafted_and_compared_before_anything_is_final(wor
     assert keys_of(driver)[-6:] == ["invoice:2", "lines:2:1", "finalise:1", "finalise:2", "send:1", "send:2"]
 
 
-async def test_pending_items_and_coupons_of_others_stay_out(world: World) -> None:
+async def test_pending_items_of_others_stay_out(world: World) -> None:
     mappings = await customer(world)
     cus = mappings.ids[("Account", "a1", "Customer")]
     await make(world, "/v1/invoiceitems", customer=cus, amount=999, currency="usd")

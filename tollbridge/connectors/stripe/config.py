@@ -182,7 +182,7 @@ class StripeOptions(Options):
         Due,
         Field(
             description="With send_invoice, when payment is due: on the bill's due date (days until due where it has "
-            "none), or always so many days after finalising."
+            "none; at once where it has passed), or always so many days after finalising."
         ),
     ] = Due.BILL
     days_until_due: Annotated[
