@@ -157,6 +157,7 @@ async def test_extensions_are_marked_in_our_openapi_document(visitor: httpx.Asyn
     operation = document["paths"]["/organizations/{orgId}/serviceusers"]["post"]
     assert operation["x-extension"] is True
     assert operation["requestBody"]["content"]["application/json"]["schema"]["required"] == ["name"]
+    assert "422" not in operation["responses"]
     assert "x-extension" not in document["paths"]["/oauth/token"]["post"]
 
 

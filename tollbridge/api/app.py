@@ -37,6 +37,25 @@ _ROUTERS = (
 )
 
 
+_ERROR = {
+    "description": "Refused, or an incident on our side.",
+    "content": {
+        "application/json": {
+            "schema": {
+                "type": "object",
+                "required": ["message"],
+                "properties": {
+                    "message": {"type": "string", "description": "What happened, and to what."},
+                    "code": {"type": "string", "description": "Stable, for programs."},
+                    "hint": {"type": "string", "description": "What to do now."},
+                    "field": {"type": "string", "description": "Path of the field that is not right."},
+                },
+            }
+        }
+    },
+}
+
+
 def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]]) -> FastAPI:
     """The app; `lifespan` puts the connected parts into `app.state.parts` before the first request."""
     app = FastAPI(
@@ -44,6 +63,7 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         description="Operations marked x-extension are ours; the others are those of m3ter's public REST API.",
         lifespan=lifespan,
         redirect_slashes=False,
+        responses={"default": _ERROR},
         docs_url=None,
         redoc_url=None,
     )
