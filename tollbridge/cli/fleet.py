@@ -17,7 +17,8 @@ from pathlib import Path
 from types import FrameType
 
 from tollbridge.cli.common import read_settings
-from tollbridge.domain.errors import Unavailable
+from tollbridge.cli.output import say
+from tollbridge.domain.errors import Refusal, Unavailable
 from tollbridge.settings import Settings
 
 START = 60.0
@@ -87,13 +88,12 @@ class Fleet:
                 process.stdout.close()
         self.processes.clear()
 
+    def log_of(self, name: str) -> str:
+        """The end of what the process logged."""
+        return (self.home / f"{name}.log").read_text(errors="replace").strip()[-1500:]
+
     def _failed(self, name: str) -> Unavailable:
-        log = (self.home / f"{name}.log").read_text(errors="replace").strip().splitlines()
-        return Unavailable(
-            "demo.process",
-            f"The process {name} did not stay up.",
-            "It said last: " + (" ".join(log[-2:])[-600:] if log else "nothing."),
-        )
+        return Unavailable("demo.process", f"The process {name} did not stay up.", "Its log says why.")
 
 
 @contextmanager
@@ -120,7 +120,14 @@ def fleet() -> Iterator[tuple[Fleet, Settings]]:
         stack.callback(ships.stop)
         # Once the end has begun nobody can stop it half-way.
         stack.callback(signal.signal, signal.SIGINT, signal.SIG_IGN)
-        yield ships, settings
+        try:
+            yield ships, settings
+        except Refusal:
+            # The logs go with the home.
+            for name in ships.processes:
+                if tail := ships.log_of(name):
+                    say(f"{name}: {tail}")
+            raise
 
 
 @contextmanager
