@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,6 +22,9 @@ from tollbridge.vault import open_vault
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+LEFT_WORK = 1
+"""Exit status of a worker that left runs to others."""
 
 
 def set_up_logs(level: str) -> None:
@@ -70,3 +76,24 @@ def build_app(settings: Settings) -> FastAPI:
             yield
 
     return create_app(lifespan)
+
+
+async def run_worker(settings: Settings) -> None:
+    """A worker, until SIGTERM or SIGINT: then it finishes its runs; a second signal ends the process at once."""
+    from tollbridge.engine.worker import Worker
+    from tollbridge.outbound.http import Http
+
+    stop = asyncio.Event()
+
+    def on_signal() -> None:
+        if stop.is_set():
+            os._exit(LEFT_WORK)
+        stop.set()
+
+    for each in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(each, on_signal)
+    async with open_database(settings) as db, Http(settings.request_timeout) as http:
+        await require_current(db.dsn)
+        if not await Worker(settings, db, open_vault(settings), http).run(stop):
+            # To cancel what is under way would delete its jobs; to vanish leaves them to another worker.
+            os._exit(LEFT_WORK)

@@ -20,6 +20,7 @@ from tollbridge.domain.conversation import Entry, Intent, LedgerStep, StepDone, 
 from tollbridge.domain.doubt import Guarantees, absent_counts_at, effect_of, leaves_doubt, plan_write
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Pause, Reply, Request, Step, Subject, idempotency_key
+from tollbridge.domain.integrations import read_layer
 from tollbridge.domain.runs import Flow, Paused
 from tollbridge.engine.redact import Redactor, secrets_of
 from tollbridge.services.work import Claimed
@@ -146,7 +147,7 @@ class Drive:
             return connector.check(self._system)
         assert run.bill is not None
         try:
-            config = connector.config.model_validate(dict(run.config))
+            config = read_layer(connector.config, run.config)
         except ValidationError as error:
             first = error.errors()[0]
             raise _Stop(
@@ -277,7 +278,7 @@ class Drive:
                     self._next_seq(),
                     step.key,
                     f"{step.name} (had taken effect)",
-                    StepKind.LOOK_UP,
+                    StepKind.WRITE,
                     self._run.attempt,
                     now,
                     now,

@@ -21,6 +21,8 @@ ENTRYPOINT = "run"
 """The entry point of jobs whose payload is a run's id."""
 URGENT = 10
 """The priority of a job for which a person waits."""
+LOG_BATCH = 20_000
+"""Rows of pgqueuer's own log that are deleted at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +93,16 @@ async def due_without_job(connection: Connection, now: datetime, limit: int) -> 
         limit,
     )
     return [Job(row["id"], row["fence"], now, row["urgent"]) for row in rows]
+
+
+async def trim_log(connection: Connection, before: datetime) -> None:
+    """Forget a batch of pgqueuer's own log from before that moment; it writes three rows per job and keeps them."""
+    # The oldest have the lowest ids; `created` has no index.
+    await connection.execute(
+        """
+        DELETE FROM queue.pgqueuer_log WHERE created < $1 AND id IN (
+            SELECT id FROM queue.pgqueuer_log ORDER BY id LIMIT $2)
+        """,
+        before,
+        LOG_BATCH,
+    )

@@ -1,0 +1,318 @@
+"""The worker: takes jobs from the queue, claims their runs, drives them, settles them, and stays alive meanwhile.
+
+Any number of workers share one database. A worker decides nothing about runs: it connects the driver to the database
+and to the network, and knows what it holds a lease on.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import socket
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from importlib.metadata import version
+from typing import TypeVar
+
+import asyncpg
+import structlog
+from pgqueuer import PgQueuer
+from pgqueuer.adapters.drivers.asyncpg import AsyncpgPoolDriver
+from pgqueuer.adapters.persistence.qb import QueryBuilderEnvironment, QueryQueueBuilder, QuerySchedulerBuilder
+from pgqueuer.adapters.persistence.queries import Queries
+from pgqueuer.models import Job
+
+from tollbridge.connectors.base import System, connector_of
+from tollbridge.domain.conversation import Entry
+from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
+from tollbridge.domain.runs import Paused, RunLimits
+from tollbridge.engine.drive import Drive
+from tollbridge.engine.groups import Group
+from tollbridge.engine.permits import Share
+from tollbridge.outbound.http import Http
+from tollbridge.services import clock, work
+from tollbridge.services.work import Claimed, Settlement
+from tollbridge.settings import Settings
+from tollbridge.store import jobs
+from tollbridge.store.db import Database
+from tollbridge.store.trouble import TRANSIENT
+from tollbridge.vault import Vault
+
+T = TypeVar("T")
+R = TypeVar("R")
+log = structlog.get_logger(__name__)
+
+# What was measured to be fast and to hand over a killed worker's jobs soon.
+DEQUEUE_TIMEOUT = timedelta(seconds=2)
+JOB_HEARTBEAT = timedelta(seconds=5)
+LARGEST_BATCH = 250
+RECONNECT = 0.5
+"""Seconds between attempts to reach the queue again."""
+PATIENT_WAITS = (0.1, 0.3, 0.6, 1.0, 2.0)
+"""Seconds between attempts of one transaction; together shorter than a lease."""
+JOB_LOG_KEPT = timedelta(hours=1)
+
+
+@dataclass(slots=True)
+class _Held:
+    """A lease as far as is known here; `until` by the monotonic clock."""
+
+    fence: int
+    until: float
+
+
+class Worker:
+    """One worker process. `run` returns True when it drained, False when its time to drain was over."""
+
+    def __init__(self, settings: Settings, db: Database, vault: Vault, http: Http) -> None:
+        self.id = clock.new_id()
+        self._settings = settings
+        self._db = db
+        self._http = http
+        self._limits = RunLimits(settings.run_attempts, settings.run_timeout)
+        self._held: dict[str, _Held] = {}
+        self._shares: dict[str, Share] = {}
+        self._random = random.SystemRandom()
+
+        async def claim(ids: list[str]) -> list[Claimed | None]:
+            found = await work.claim(db, vault, ids, self.id, clock.now(), settings.lease)
+            by_id = {run.run_id: run for run in found}
+            # Of two jobs for one run only the first gets it.
+            return [by_id.pop(id, None) for id in ids]
+
+        async def record(entries: list[Entry]) -> list[bool]:
+            return await work.record(db, vault, entries)
+
+        async def settle(settlements: list[Settlement]) -> list[bool]:
+            return await work.settle(db, vault, settlements, self._limits)
+
+        self._claim = Group(_patient(claim))
+        self.record = Group(_patient(record))
+        self._settle = Group(_patient(settle))
+
+    async def run(self, stop: asyncio.Event) -> bool:
+        """Work until told to stop, then finish what is under way, at most for the time to drain."""
+        await work.register_worker(
+            self._db, self.id, socket.gethostname(), os.getpid(), version("tollbridge"), clock.now()
+        )
+        beats = asyncio.create_task(self._every(self._settings.lease / 4, self._beat))
+        sweeps = asyncio.create_task(self._every(self._settings.lease * 0.3, self._sweep))
+        queue = asyncio.create_task(self._take_jobs(stop))
+        stopped = asyncio.create_task(stop.wait())
+        log.info("worker ready", worker_id=self.id)
+        try:
+            await asyncio.wait({beats, sweeps, queue, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            stop.set()
+            # Neither ends by itself but by a bug, and without them the leases are not safe.
+            if beats.done():
+                beats.result()
+            if sweeps.done():
+                sweeps.result()
+            log.info("worker draining", runs=len(self._held))
+            await asyncio.wait({queue}, timeout=self._settings.drain.total_seconds())
+            if not queue.done():
+                log.warning("worker leaves with runs under way; another worker takes them over", runs=list(self._held))
+                return False
+            queue.result()
+            await work.leave(self._db, self.id)
+            return True
+        finally:
+            beats.cancel()
+            sweeps.cancel()
+            stopped.cancel()
+
+    async def _take_jobs(self, stop: asyncio.Event) -> None:
+        """Hand the queue's jobs to `_handle`; after a lost database with a new pool and a new queue."""
+        while not stop.is_set():
+            try:
+                await self._run_queue(stop)
+            except Exception as error:
+                log.warning("queue lost, connecting again", error=repr(error))
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(stop.wait(), RECONNECT)
+
+    async def _run_queue(self, stop: asyncio.Event) -> None:
+        names = jobs.queue_settings()
+        async with asyncpg.create_pool(self._db.dsn, min_size=2, max_size=4) as pool:
+            driver = AsyncpgPoolDriver(pool)
+            queries = Queries(
+                driver,
+                qbe=QueryBuilderEnvironment(names),
+                qbq=QueryQueueBuilder(names),
+                qbs=QuerySchedulerBuilder(names),
+            )
+            queue = PgQueuer(connection=driver, channel=names.channel, queries=queries)
+            queue.entrypoint(jobs.ENTRYPOINT)(self._handle)
+            stopping = asyncio.create_task(_forward(stop, queue.shutdown))
+            concurrency = max(self._settings.concurrency, 2)
+            try:
+                await queue.run(
+                    dequeue_timeout=DEQUEUE_TIMEOUT,
+                    batch_size=min(concurrency // 2, LARGEST_BATCH),
+                    max_concurrent_tasks=concurrency,
+                    heartbeat_timeout=JOB_HEARTBEAT,
+                    shutdown_on_listener_failure=True,
+                    log_aggregation_interval=timedelta(0),
+                )
+            finally:
+                stopping.cancel()
+
+    async def _handle(self, job: Job) -> None:
+        """Drive the run that a job names. Never raises: pgqueuer would keep the traceback, whatever stands in it."""
+        run_id = (job.payload or b"").decode()
+        structlog.contextvars.bind_contextvars(run_id=run_id)
+        try:
+            run = await self._claim(run_id)
+            if run is not None:
+                await self._lead(run)
+        except TRANSIENT as error:
+            log.warning("run left to its lease: the database is not there", error=repr(error))
+        except Exception:
+            log.exception("run left to its lease")
+
+    async def _lead(self, run: Claimed) -> None:
+        connector = connector_of(run.system)
+        if connector is None:
+            raise LookupError(f"no connector serves {run.system}")
+        log.info("run started", fence=run.fence, flow=run.flow, system=run.system, attempt=run.attempt)
+        self._held[run.run_id] = _Held(run.fence, time.monotonic() + self._settings.lease.total_seconds())
+        try:
+            drive = Drive(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
+            result = await self._result(drive)
+            kept = result is not None and await self._settle(self._settlement(run, drive, result))
+        finally:
+            del self._held[run.run_id]
+        if not kept:
+            log.warning("run lost to another worker", fence=run.fence)
+        else:
+            log.info("run settled", result=type(result).__name__, code=getattr(result, "code", None))
+
+    async def _result(self, drive: Drive) -> Outcome | Paused | None:
+        try:
+            return await drive.run()
+        except TRANSIENT:
+            raise
+        except Exception as error:
+            incident_id = clock.new_id()
+            fault = await drive.incident(error, incident_id)
+            log.error("run met a bug", incident=incident_id, error=type(error).__name__)
+            return fault
+
+    def _settlement(self, run: Claimed, drive: Drive, result: Outcome | Paused) -> Settlement:
+        return Settlement(
+            run.run_id, run.fence, result, drive.worked, clock.now(), self._random.random(), done=drive.done
+        )
+
+    def holds(self, run: Claimed) -> bool:
+        """Whether the lease is surely still ours: not refused, and renewed in time."""
+        held = self._held.get(run.run_id)
+        return held is not None and held.fence == run.fence and time.monotonic() < held.until
+
+    async def _beat(self) -> None:
+        """Extend all leases in one statement, and renew the slots that are in use."""
+        asked_at = time.monotonic()
+        fences = [(run_id, held.fence) for run_id, held in self._held.items()]
+        lost = await work.heartbeat(self._db, self.id, fences, clock.now(), self._settings.lease)
+        for run_id, fence in fences:
+            held = self._held.get(run_id)
+            if held is not None and held.fence == fence:
+                held.until = 0.0 if run_id in lost else asked_at + self._settings.lease.total_seconds()
+        for credential_id, share in list(self._shares.items()):
+            if not await share.renew():
+                self._shares.pop(credential_id, None)
+
+    async def _sweep(self) -> None:
+        found = await work.sweep(self._db, clock.now())
+        if found:
+            log.info("due runs without a job", runs=found)
+        async with self._db.hot() as connection:
+            await jobs.trim_log(connection, clock.now() - JOB_LOG_KEPT)
+
+    async def _every(self, period: timedelta, task: Callable[[], Awaitable[None]]) -> None:
+        while True:
+            try:
+                await task()
+            except TRANSIENT as error:
+                log.warning("database not there", error=repr(error))
+            await asyncio.sleep(period.total_seconds())
+
+    def share(self, credential_id: str, system: System) -> Share:
+        """This worker's share in the limits of the credential."""
+        if credential_id not in self._shares:
+            rate = float(self._settings.rate_limits.get(system.key, system.limits.requests_per_second))
+
+            async def lease(tokens: int, slots: int) -> tuple[int, int, timedelta]:
+                return await work.permits(
+                    self._db,
+                    credential_id,
+                    self.id,
+                    want_tokens=tokens,
+                    want_slots=slots,
+                    rate=rate,
+                    burst=max(1, int(rate)),
+                    concurrency=system.limits.concurrency,
+                    now=clock.now(),
+                )
+
+            self._shares[credential_id] = Share(lease, rate)
+        return self._shares[credential_id]
+
+    async def slow_down(self, credential_id: str, wait: timedelta) -> None:
+        """Nobody uses the credential before the wait is over."""
+        if credential_id in self._shares:
+            self._shares[credential_id].void()
+        await work.block_until(self._db, credential_id, clock.now() + wait)
+
+    async def send(self, system: System, request: Request) -> Reply | NoReply:
+        return await self._http.perform(self._settings.vendor_urls.get(system.key, system.base_url), request)
+
+
+class _Line:
+    """What one run needs of the world, through its worker."""
+
+    def __init__(self, worker: Worker, run: Claimed, system: System) -> None:
+        self._worker, self._run, self._system = worker, run, system
+
+    def now(self) -> datetime:
+        return clock.now()
+
+    def holds(self) -> bool:
+        return self._worker.holds(self._run)
+
+    def permit(self) -> AbstractAsyncContextManager[timedelta]:
+        return self._worker.share(self._run.credential_id, self._system).one()
+
+    async def slow_down(self, wait: timedelta) -> None:
+        await self._worker.slow_down(self._run.credential_id, wait)
+
+    async def record(self, entry: Entry) -> bool:
+        return await self._worker.record(entry)
+
+    async def send(self, request: Request) -> Reply | NoReply:
+        return await self._worker.send(self._system, request)
+
+
+def _patient(call: Callable[[list[T]], Awaitable[Sequence[R]]]) -> Callable[[list[T]], Awaitable[Sequence[R]]]:
+    """Repeat the transaction when the database is away for a moment: all of ours may be repeated."""
+
+    async def patient(items: list[T]) -> Sequence[R]:
+        # A flush serves many runs: its lines belong to none of them.
+        structlog.contextvars.clear_contextvars()
+        for wait in PATIENT_WAITS:
+            try:
+                return await call(items)
+            except TRANSIENT as error:
+                log.warning("database not there, trying again", error=repr(error))
+                await asyncio.sleep(wait)
+        return await call(items)
+
+    return patient
+
+
+async def _forward(stop: asyncio.Event, shutdown: asyncio.Event) -> None:
+    await stop.wait()
+    shutdown.set()
