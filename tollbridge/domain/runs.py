@@ -107,6 +107,32 @@ _STATUS_OF_HELD: dict[HoldReason | None, RunStatus] = {
 }
 
 
+def statuses(status: RunStatus) -> list[tuple[str, str, str]]:
+    """Every (state, kind of fault, reason of the hold) that is told as this status; empty text for none."""
+    return [
+        (state, kind or "", reason or "")
+        for state in RunState
+        for kind in (None, *FaultKind)
+        for reason in (None, *HoldReason)
+        if status_of(state, kind, reason) is status
+    ]
+
+
+@dataclass(frozen=True, slots=True)
+class RunFilter:
+    """Which runs are wanted; every part that is given must hold. `started_after` is exclusive, `started_until` not."""
+
+    entity_type: str | None = None
+    entity_id: str | None = None
+    destination: str | None = None
+    destination_id: str | None = None
+    integration_id: str | None = None
+    credential_id: str | None = None
+    status: RunStatus | None = None
+    started_after: datetime | None = None
+    started_until: datetime | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class RunFacts:
     """What decides how a run goes on. `worked` is all its working time so far, `attempt` counts from 1."""

@@ -5,14 +5,30 @@ Never the network; the worker starts the runs that are made here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
-from tollbridge.domain.integrations import BillFacts, Cause, Verdict
+from tollbridge.domain.errors import NotFound
+from tollbridge.domain.integrations import (
+    BillFacts,
+    Cause,
+    CredentialStatus,
+    Verdict,
+    decide,
+    scope_of,
+)
+from tollbridge.domain.runs import Flow, HoldReason, RunState
+from tollbridge.services import clock
 from tollbridge.services.caller import Caller
-from tollbridge.store.db import Database, Tx
+from tollbridge.store import dispatching, lanes
+from tollbridge.store import runs as rows
+from tollbridge.store.db import Connection, Database, Tx, raw
+from tollbridge.store.dispatching import Standing, Target
+
+BILL = "Bill"
+BATCH = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,14 +54,162 @@ async def dispatch_bills(
     tx: Tx, org_id: str, bills: Sequence[BillFacts], cause: Cause, now: datetime
 ) -> list[Decision]:
     """Make the runs that follow from the change of these bills, and supersede or cancel those not started yet."""
-    raise NotImplementedError
+    if not bills:
+        return []
+    connection = await raw(tx)
+    if cause is Cause.DELETED:
+        return await _cancel(connection, org_id, bills, now)
+    targets = await dispatching.targets(connection, org_id, entity_type=BILL)
+    verdicts = [
+        (target, bill, *decide(scope, bill))
+        for target, scope in ((target, scope_of(target.config)) for target in targets)
+        for bill in bills
+    ]
+    to_send = {target.lane(bill.account_id) for target, bill, verdict, _ in verdicts if verdict is Verdict.SEND}
+    standing = await _lock(connection, org_id, bills, to_send)
+    await _supersede(connection, standing, bills, now)
+    known = {(run.integration_id, run.bill_id, run.revision): run for run in standing}
+    decisions: list[Decision] = []
+    fresh: list[rows.NewRun] = []
+    for target, bill, verdict, reason in verdicts:
+        run_id = None
+        earlier = known.get((target.id, bill.id, bill.revision))
+        if verdict is Verdict.SEND and earlier is not None:
+            verdict, run_id, reason = Verdict.ALREADY, earlier.id, f"Run {earlier.id} carries this version of it."
+        elif verdict is Verdict.SEND:
+            run = new_delivery(org_id, target, bill.id, bill.revision, bill.account_id, by="SYSTEM")
+            fresh.append(run)
+            run_id, reason = run.id, _told(run)
+        decisions.append(Decision(bill.id, target.id, verdict, run_id, reason))
+    await rows.add(connection, fresh, now)
+    return decisions
+
+
+async def _lock(connection: Connection, org_id: str, bills: Sequence[BillFacts], more: Iterable[str]) -> list[Standing]:
+    """Lock the lanes of the bills' runs, and more; answer the runs as they stand then."""
+    ids = [bill.id for bill in bills]
+    before = await dispatching.standing_runs(connection, org_id, ids)
+    await lanes.lock(connection, {*more, *(run.lane for run in before if _unstarted(run))})
+    return await dispatching.standing_runs(connection, org_id, ids)
+
+
+def _unstarted(run: Standing) -> bool:
+    return run.state in (RunState.QUEUED, RunState.HELD)
+
+
+async def _cancel(connection: Connection, org_id: str, bills: Sequence[BillFacts], now: datetime) -> list[Decision]:
+    standing = {run.id: run for run in await _lock(connection, org_id, bills, ())}
+    unstarted = [run.id for run in standing.values() if _unstarted(run)]
+    reason = "The bill was deleted."
+    ended = await rows.end_unstarted(connection, unstarted, RunState.CANCELLED, reason, now)
+    return [Decision(standing[id].bill_id, standing[id].integration_id, Verdict.CANCELLED, id, reason) for id in ended]
+
+
+async def _supersede(
+    connection: Connection, standing: Sequence[Standing], bills: Sequence[BillFacts], now: datetime
+) -> None:
+    """End the runs of older versions that have not started, whatever becomes of the new version."""
+    newest = {bill.id: bill.revision for bill in bills}
+    older = [run.id for run in standing if _unstarted(run) and run.revision < newest[run.bill_id]]
+    await rows.end_unstarted(connection, older, RunState.SUPERSEDED, "A newer version of the bill came in.", now)
+
+
+def new_delivery(
+    org_id: str,
+    target: Target,
+    bill_id: str,
+    revision: int,
+    account_id: str,
+    *,
+    by: str,
+    replay_of: str | None = None,
+) -> rows.NewRun:
+    """A run that delivers the bill, held where the integration cannot send now."""
+    return rows.NewRun(
+        id=clock.new_id(),
+        org_id=org_id,
+        created_by=by,
+        integration_id=target.id,
+        credential_id=target.credential_id,
+        system=target.system,
+        destination=target.destination,
+        destination_id=target.destination_id,
+        entity_type=BILL,
+        entity_id=bill_id,
+        revision=revision,
+        account_id=account_id,
+        flow=Flow.DELIVER,
+        hold_reason=_hold_reason(target),
+        replay_of=replay_of,
+    )
+
+
+def _hold_reason(target: Target) -> HoldReason | None:
+    if not target.enabled:
+        return HoldReason.DISABLED
+    if target.credential_status == CredentialStatus.INVALID:
+        return HoldReason.UNAUTHORIZED
+    if target.credential_status != CredentialStatus.VALID:
+        return HoldReason.DISCONNECTED
+    return None
+
+
+_TOLD = {
+    None: "It is sent.",
+    HoldReason.DISABLED: "It is held until the integration is enabled.",
+    HoldReason.UNAUTHORIZED: "It is held until the integration's credential works again.",
+    HoldReason.DISCONNECTED: "It is held until the integration has a valid credential.",
+}
+
+
+def _told(run: rows.NewRun) -> str:
+    return _TOLD[run.hold_reason]
 
 
 async def count_in_scope(tx: Tx, org_id: str, integration_id: str) -> InScope:
-    """What `send_existing` would send now."""
-    raise NotImplementedError
+    """What `send_existing` would send now; raises NotFound."""
+    connection = await raw(tx)
+    target = await target_of(connection, org_id, integration_id)
+    return InScope(*await dispatching.sums_in_scope(connection, org_id, integration_id, scope_of(target.config)))
 
 
 async def send_existing(db: Database, caller: Caller, integration_id: str) -> int:
-    """Make a run for every bill in scope that was never delivered and has none under way; answers how many."""
-    raise NotImplementedError
+    """Make a run for every bill in scope that was never delivered and has none under way; answers how many.
+
+    One transaction for each batch; raises NotFound.
+    """
+    sent, after = 0, ""
+    while True:
+        async with db.hot() as connection:
+            target = await target_of(connection, caller.org_id, integration_id)
+            scope = scope_of(target.config)
+            bills = await dispatching.bills_in_scope(connection, caller.org_id, integration_id, scope, after, BATCH)
+            if not bills:
+                return sent
+            after = bills[-1].id
+            standing = await _lock(connection, caller.org_id, bills, {target.lane(bill.account_id) for bill in bills})
+            # A run that came into being while we waited for the lanes is as good.
+            carried = {
+                run.bill_id
+                for run in standing
+                if run.integration_id == integration_id and run.state is not RunState.FAILED
+            }
+            fresh = [
+                new_delivery(caller.org_id, target, bill.id, bill.revision, bill.account_id, by=caller.principal)
+                for bill in bills
+                if bill.id not in carried
+            ]
+            await rows.add(connection, fresh, clock.now())
+            sent += len(fresh)
+
+
+async def target_of(connection: Connection, org_id: str, integration_id: str) -> Target:
+    """The integration; raises NotFound."""
+    found = await dispatching.targets(connection, org_id, integration_id=integration_id)
+    if not found:
+        raise NotFound(
+            "integration.unknown",
+            f"There is no integration {integration_id}.",
+            "List the integrations to see which there are.",
+        )
+    return found[0]

@@ -5,15 +5,25 @@ Never the network: what needs the world starts a run and waits for it.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
-from tollbridge.domain.runs import Flow, HoldReason, RunState, RunStatus
+from tollbridge.domain.errors import Conflict, FaultKind, NotFound
+from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
+from tollbridge.services import clock
 from tollbridge.services.caller import Caller
-from tollbridge.store.db import Database, Tx
+from tollbridge.services.dispatch import new_delivery, target_of
+from tollbridge.store import dispatching, lanes, ledger, run_reader, workers
+from tollbridge.store import runs as rows
+from tollbridge.store.db import Connection, Database, Tx, connect, raw
+
+SILENCE = timedelta(seconds=30)
+"""A worker that gave no sign of life for so long counts as gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,52 +105,151 @@ class RunLog:
 async def start_check(tx: Tx, caller: Caller, credential_id: str, system: str, now: datetime) -> str:
     """Make a run that checks the credential (its candidate where it has one) and answer the run's id.
 
-    A check of the same credential that has not started is cancelled.
+    An earlier check of the same credential is cut off: its finding would be about another secret.
     """
-    raise NotImplementedError
+    connection = await raw(tx)
+    await rows.cut_off_checks(connection, caller.org_id, credential_id, "A newer check took its place.", now)
+    run = rows.NewRun(
+        id=clock.new_id(),
+        org_id=caller.org_id,
+        created_by=caller.principal,
+        integration_id=None,
+        credential_id=credential_id,
+        system=system,
+        destination=system,
+        destination_id=None,
+        entity_type="Credential",
+        entity_id=credential_id,
+        revision=1,
+        account_id=None,
+        flow=Flow.CHECK,
+    )
+    await rows.add(connection, [run], now)
+    return run.id
 
 
 async def wait_settled(db: Database, org_id: str, run_id: str, timeout: timedelta) -> Run:
-    """Wait until the run has ended or rests, at most that long, and answer it as it stands then."""
-    raise NotImplementedError
+    """Wait until the run has ended or is held, at most that long, and answer it as it stands then."""
+    listener = await connect(db.dsn)
+    settled = asyncio.Event()
+
+    def heard(_connection: object, _pid: object, _channel: object, payload: object) -> None:
+        if payload == run_id:
+            settled.set()
+
+    try:
+        await listener.add_listener(rows.SETTLED_CHANNEL, heard)
+        # Read only now that we listen: it may have settled before.
+        run = await _read(db, org_id, run_id)
+        if run.state.ended or run.state is RunState.HELD:
+            return run
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(settled.wait(), timeout.total_seconds())
+    finally:
+        await listener.close()
+    return await _read(db, org_id, run_id)
+
+
+async def _read(db: Database, org_id: str, run_id: str) -> Run:
+    async with db.transaction() as tx:
+        return await get_run(tx, org_id, run_id)
 
 
 async def any_worker_alive(tx: Tx, now: datetime) -> bool:
     """Whether a worker gave a sign of life lately."""
-    raise NotImplementedError
+    return await workers.seen_since(await raw(tx), now - SILENCE)
 
 
 async def replay(db: Database, caller: Caller, run_id: str) -> Run:
     """Deliver again what the run was to deliver; looks first whether it already took effect.
 
-    Raises NotFound, and Conflict where the run is still under way or the document was delivered at this revision.
+    Raises NotFound, and Conflict where the run is still under way, another run carries the bill, the bill changed since
+    or was deleted, or the document was delivered at this revision.
     """
-    raise NotImplementedError
+    async with db.transaction() as tx:
+        run = await get_run(tx, caller.org_id, run_id)
+        connection = await raw(tx)
+        if run.flow is not Flow.DELIVER or run.integration_id is None or run.account_id is None:
+            raise Conflict(
+                "run.not_a_delivery",
+                f"Run {run_id} checked a credential; there is nothing to deliver again.",
+                "Check the credential again instead.",
+            )
+        target = await target_of(connection, caller.org_id, run.integration_id)
+        await lanes.lock(connection, [target.lane(run.account_id)])
+        await _refuse_replay(connection, caller.org_id, run)
+        again = new_delivery(
+            caller.org_id,
+            target,
+            run.entity_id,
+            run.revision,
+            run.account_id,
+            by=caller.principal,
+            replay_of=run.id,
+        )
+        await rows.add(connection, [again], clock.now())
+        return await get_run(tx, caller.org_id, again.id)
+
+
+async def _refuse_replay(connection: Connection, org_id: str, run: Run) -> None:
+    """Raise Conflict where delivering again would be wrong."""
+    standing = await dispatching.standing_runs(connection, org_id, [run.entity_id])
+    for other in standing:
+        if other.integration_id == run.integration_id and not other.state.ended:
+            raise Conflict(
+                "run.under_way",
+                f"Run {other.id} is {other.state} and carries {run.entity_type} {run.entity_id} already.",
+                "Wait for its end, or repair what it is held for.",
+            )
+    revision = await dispatching.bill_revision(connection, org_id, run.entity_id)
+    if revision != run.revision:
+        now = "was deleted" if revision is None else f"is at version {revision} by now"
+        raise Conflict(
+            "run.outdated",
+            f"Run {run.id} was for version {run.revision} of {run.entity_type} {run.entity_id}, which {now}.",
+            "Replay the newest run of the bill." if revision is not None else "There is nothing left to send.",
+        )
+    row = await ledger.delivered(connection, org_id, run.integration_id or "", run.entity_type, run.entity_id)
+    if row is not None and row.version == run.revision:
+        raise Conflict(
+            "run.delivered",
+            f"{run.entity_type} {run.entity_id} was delivered as {row.external_id} by run {row.run_id}.",
+            "Look it up in the other system; nothing needs to be sent.",
+        )
 
 
 async def release_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime) -> int:
     """Queue the runs that were held while the integration was disabled or had no valid credential."""
-    raise NotImplementedError
-
-
-async def release_for_credential(tx: Tx, org_id: str, credential_id: str, now: datetime) -> int:
-    """Queue the runs that were held because the credential was not valid, of every integration that uses it."""
-    raise NotImplementedError
+    return await rows.release_held(
+        await raw(tx),
+        [(org_id, integration_id)],
+        (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED),
+        now,
+    )
 
 
 async def cancel_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime) -> int:
     """Cancel the runs of an integration that have not started, because it is deleted; running ones finish."""
-    raise NotImplementedError
+    connection = await raw(tx)
+    unstarted = await rows.unstarted_of(connection, org_id, integration_id)
+    await lanes.lock(connection, [lane for _, lane in unstarted])
+    ended = await rows.end_unstarted(
+        connection, [id for id, _ in unstarted], RunState.CANCELLED, "The integration was deleted.", now
+    )
+    return len(ended)
 
 
-async def cancel_checks(tx: Tx, org_id: str, credential_id: str, now: datetime) -> int:
-    """Cancel the checks of a credential that have not started, because it is deleted."""
-    raise NotImplementedError
+async def cancel_checks(tx: Tx, org_id: str, credential_id: str, now: datetime) -> None:
+    """Cut off the checks of a credential, because it is deleted."""
+    await rows.cut_off_checks(await raw(tx), org_id, credential_id, "The credential was deleted.", now)
 
 
 async def get_run(tx: Tx, org_id: str, run_id: str) -> Run:
     """The run; raises NotFound."""
-    raise NotImplementedError
+    row = await run_reader.get(tx, org_id, run_id)
+    if row is None:
+        raise NotFound("run.unknown", f"There is no run {run_id}.", "List the runs of the bill to see which there are.")
+    return _run(row)
 
 
 async def list_runs(
@@ -161,19 +270,52 @@ async def list_runs(
     token: str | None = None,
 ) -> RunPage:
     """One page of runs, newest first unless asked otherwise; every filter that is given must hold."""
-    raise NotImplementedError
+    wanted = RunFilter(
+        entity_type,
+        entity_id,
+        destination,
+        destination_id,
+        integration_id,
+        credential_id,
+        status,
+        started_after,
+        started_until,
+    )
+    found, next_token = await run_reader.page(tx, org_id, wanted, ascending=ascending, size=size, token=token)
+    return RunPage([_run(row) for row in found], next_token)
 
 
 async def latest_runs(tx: Tx, org_id: str, entity_type: str, entity_ids: Sequence[str]) -> dict[str, Run]:
     """The newest run of each of the entities, by entity id; those without a run are missing."""
-    raise NotImplementedError
+    return {row.entity_id: _run(row) for row in await run_reader.latest(tx, org_id, entity_type, entity_ids)}
 
 
 async def failed_integrations(tx: Tx, org_id: str, integration_ids: Sequence[str]) -> set[str]:
     """Those of the integrations whose latest finished run failed."""
-    raise NotImplementedError
+    states = await run_reader.latest_finished(tx, org_id, integration_ids)
+    return {id for id, state in states.items() if state == RunState.FAILED}
 
 
 async def run_log(tx: Tx, org_id: str, run_id: str) -> RunLog:
     """Everything that is kept of the run; raises NotFound."""
-    raise NotImplementedError
+    run = await get_run(tx, org_id, run_id)
+    snapshot, steps = await run_reader.log(tx, run_id)
+    return RunLog(
+        run,
+        snapshot.config if snapshot else None,
+        snapshot.mappings if snapshot else None,
+        snapshot.account if snapshot else None,
+        [LoggedStep(**{name: step._mapping[name] for name in _STEP}) for step in steps],
+    )
+
+
+_STEP = [each.name for each in fields(LoggedStep)]
+_PLAIN = [each.name for each in fields(Run) if each.name not in ("flow", "state", "status", "hold_reason")]
+
+
+def _run(row: Any) -> Run:
+    state = RunState(row.state)
+    reason = HoldReason(row.hold_reason) if row.hold_reason else None
+    kind = FaultKind(row.fault_kind) if row.fault_kind else None
+    plain = {name: row._mapping[name] for name in _PLAIN}
+    return Run(**plain, flow=Flow(row.flow), state=state, status=status_of(state, kind, reason), hold_reason=reason)

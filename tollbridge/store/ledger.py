@@ -182,17 +182,21 @@ async def finish(connection: Connection, documents: Sequence[Done]) -> None:
 
 
 async def delivered(
-    connection: Connection, org_id: str, tenant: str, entity_type: str, entity_id: str, document: str
+    connection: Connection, org_id: str, integration_id: str, entity_type: str, entity_id: str
 ) -> LedgerRow | None:
-    """The row of a document that was delivered, or None."""
+    """What was delivered of the entity to the tenant that the integration opens, or None."""
     row = await connection.fetchrow(
-        "SELECT version, state, steps::text AS steps, external_id, run_id FROM ledger WHERE org_id = $1 AND tenant = $2"
-        " AND entity_type = $3 AND entity_id = $4 AND document = $5 AND state = 'done'",
+        """
+        SELECT l.version, l.state, l.steps::text AS steps, l.external_id, l.run_id
+        FROM ledger l
+        JOIN integrations i ON i.org_id = l.org_id AND i.id = $2
+        JOIN credentials c ON c.org_id = l.org_id AND c.id = i.credential_id AND c.tenant = l.tenant
+        WHERE l.org_id = $1 AND l.entity_type = $3 AND l.entity_id = $4 AND l.document = 'invoice' AND l.state = 'done'
+        """,
         org_id,
-        tenant,
+        integration_id,
         entity_type,
         entity_id,
-        document,
     )
     return _row(row) if row else None
 

@@ -92,8 +92,8 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
     await connection.execute(
         """
         INSERT INTO runs (id, org_id, version, created_at, created_by, updated_at, integration_id, credential_id,
-            system, destination, destination_id, entity_type, entity_id, revision, account_id, lane, flow, state, hold_reason,
-            attempt, due_at, fence, look_first, replay_of, worked_seconds)
+            system, destination, destination_id, entity_type, entity_id, revision, account_id, lane, flow, state,
+            hold_reason, attempt, due_at, fence, look_first, replay_of, worked_seconds)
         SELECT a, b, 1, $17, c, $17, d, e, f, g, h, i, j, k, l, m, n,
             CASE WHEN o IS NULL THEN 'queued' ELSE 'held' END, o, 1, $17, 0, p IS NOT NULL, p, 0
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
@@ -295,3 +295,28 @@ async def heartbeat(
         until,
     )
     return {row["id"] for row in rows}
+
+
+async def cut_off_checks(connection: Connection, org_id: str, credential_id: str, note: str, now: datetime) -> None:
+    """Cancel the checks of the credential that have not ended; one that runs finds its fence stale."""
+    rows = await connection.fetch(
+        """
+        WITH mine AS (
+            SELECT id FROM runs WHERE org_id = $1 AND entity_type = 'Credential' AND entity_id = $2
+              AND state IN ('queued', 'held', 'waiting', 'running') ORDER BY id FOR UPDATE)
+        UPDATE runs SET fence = fence + 1 FROM mine WHERE runs.id = mine.id RETURNING runs.id
+        """,
+        org_id,
+        credential_id,
+    )
+    await put_to_rest(connection, [Resting(row["id"], RunState.CANCELLED, None, note) for row in rows], now)
+
+
+async def unstarted_of(connection: Connection, org_id: str, integration_id: str) -> list[tuple[str, str]]:
+    """(id, lane) of the runs of the integration that are queued or held."""
+    rows = await connection.fetch(
+        "SELECT id, lane FROM runs WHERE org_id = $1 AND integration_id = $2 AND state IN ('queued', 'held')",
+        org_id,
+        integration_id,
+    )
+    return [(row["id"], row["lane"]) for row in rows]
