@@ -278,7 +278,7 @@ async def approve(db: Database, caller: Caller, value: Any, filters: Filters) ->
     All or none: raises NotFound where one of the named is missing.
     """
     ids = APPROVE.check(value).get("billIds")
-    if ids is None and filters == Filters():
+    if ids is None and filters.find_all:
         raise Invalid(
             "field.missing", "billIds is missing.", "Name the bills, or give accountIds or invoice dates.", "billIds"
         )

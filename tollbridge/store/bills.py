@@ -35,22 +35,31 @@ class Filters:
     billing_frequency: str | None = None
     bill_job_id: str | None = None
 
+    @property
+    def find_all(self) -> bool:
+        return not self.conditions()
+
     def conditions(self) -> list[ColumnElement[bool]]:
         c = bills.c
-        pairs: list[tuple[object, ColumnElement[bool]]] = [
-            (self.ids or None, c.id.in_(self.ids)),
-            (self.account_ids or None, c.account_id.in_(self.account_ids)),
-            (self.status, c.status == self.status),
-            (self.locked is False or None, ~c.locked),
-            (self.bill_date, c.bill_date == self.bill_date),
-            (self.bill_date_start, c.bill_date >= self.bill_date_start),
-            (self.bill_date_end, c.bill_date < self.bill_date_end),
-            (self.external_invoice_date_start, c.external_invoice_date >= self.external_invoice_date_start),
-            (self.external_invoice_date_end, c.external_invoice_date < self.external_invoice_date_end),
-            (self.billing_frequency, c.billing_frequency == self.billing_frequency),
-            (self.bill_job_id, c.bill_job_id == self.bill_job_id),
+        equal = (
+            (c.status, self.status),
+            (c.bill_date, self.bill_date),
+            (c.billing_frequency, self.billing_frequency),
+            (c.bill_job_id, self.bill_job_id),
+        )
+        among = ((c.id, self.ids), (c.account_id, self.account_ids))
+        starts = (
+            (c.bill_date, self.bill_date_start),
+            (c.external_invoice_date, self.external_invoice_date_start),
+        )
+        ends = ((c.bill_date, self.bill_date_end), (c.external_invoice_date, self.external_invoice_date_end))
+        return [
+            *(column == value for column, value in equal if value is not None),
+            *(column.in_(values) for column, values in among if values),
+            *(column >= value for column, value in starts if value is not None),
+            *(column < value for column, value in ends if value is not None),
+            *([~c.locked] if self.locked is False else []),
         ]
-        return [condition for given, condition in pairs if given is not None]
 
 
 async def lock(tx: Tx, org_id: str, filters: Filters) -> list[Record]:
