@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, func, or_, select, tuple_
+from sqlalchemy.dialects.postgresql import distinct_on
+from sqlalchemy.dialects.postgresql import distinct_on
 
 from tollbridge.domain.runs import RunFilter, statuses
 from tollbridge.store.db import Tx
@@ -58,7 +60,7 @@ async def latest(tx: Tx, org_id: str, entity_type: str, entity_ids: Sequence[str
     """The newest run of each of the entities."""
     query = (
         select(runs)
-        .distinct(runs.c.entity_id)
+        .ext(distinct_on(runs.c.entity_id))
         .where(runs.c.org_id == org_id, runs.c.entity_type == entity_type, runs.c.entity_id.in_(entity_ids))
         .order_by(runs.c.entity_id, runs.c.created_at.desc(), runs.c.id.desc())
     )
@@ -69,7 +71,7 @@ async def latest_finished(tx: Tx, org_id: str, integration_ids: Sequence[str]) -
     """The state of the latest run of each integration that came to a verdict: delivered, skipped or failed."""
     query = (
         select(runs.c.integration_id, runs.c.state)
-        .distinct(runs.c.integration_id)
+        .ext(distinct_on(runs.c.integration_id))
         .where(
             runs.c.org_id == org_id,
             runs.c.integration_id.in_(integration_ids),
