@@ -30,6 +30,7 @@ from tollbridge.domain.errors import Unavailable
 
 PATIENCE = 120.0
 POLL = 0.2
+RATE = 100
 NAME = "Invoices in Stripe (stand-in)"
 
 
@@ -47,7 +48,14 @@ def set_up(ships: Fleet, profile: Profile) -> Scene:
     ships.start("sandbox", "sandbox", "--system", "stripe", "--port", "0")
     ships.start("serve", "serve", "--port", "0")
     stand_in, _, key = ships.first_line("sandbox").partition("\tkey ")
-    ships.start("worker", "worker", TOLLBRIDGE_VENDOR_URLS=f"STRIPE_TEST={stand_in}")
+    # Test mode admits 25 requests a second; a demo need not wait for that, so both sides take live mode's rate.
+    _ask(stand_in, "POST", "/_admin/limits", json.dumps({"requests_per_second": RATE}))
+    ships.start(
+        "worker",
+        "worker",
+        TOLLBRIDGE_VENDOR_URLS=f"STRIPE_TEST={stand_in}",
+        TOLLBRIDGE_RATE_LIMITS=f"STRIPE_TEST={RATE}",
+    )
     client = Client(Profile(ships.first_line("serve"), profile.org, profile.access_key, profile.secret))
     for kind in ("products", "accounts"):
         _send_file(client, kind)
