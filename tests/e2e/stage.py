@@ -1,0 +1,197 @@
+"""A stage for the whole engine: a real database, real worker processes, and the stand-in for Stripe on the loopback."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+from tollbridge.sandbox import stripe
+from tollbridge.sandbox.server import Running
+from tollbridge.services import bills, credentials, integrations, organizations
+from tollbridge.services.accounts import ACCOUNTS
+from tollbridge.services.caller import Caller
+from tollbridge.services.parts import Parts
+from tollbridge.settings import Settings
+from tollbridge.store.db import connected
+from tollbridge.wiring import connect
+
+PATIENCE = 60
+"""Seconds after which what should happen counts as not happening."""
+KEY = base64.b64encode(b"k" * 32).decode()
+ENDED = ("delivered", "skipped", "superseded", "cancelled", "failed")
+
+
+async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait until it holds; raises TimeoutError when it takes too long."""
+    async with asyncio.timeout(PATIENCE):
+        while not await condition():  # noqa: ASYNC110 (nobody tells)
+            await asyncio.sleep(0.02)
+
+
+@dataclass
+class WorkerProcess:
+    """A worker in a process of its own, with its log lines."""
+
+    process: asyncio.subprocess.Process
+    lines: list[str] = field(default_factory=list)
+
+    @property
+    def log(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.lines]
+
+    def signal(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    async def gone(self) -> int:
+        """Its exit status, once it has ended."""
+        return await asyncio.wait_for(self.process.wait(), PATIENCE)
+
+    async def says(self, event: str) -> None:
+        """Wait until it logs the event."""
+
+        async def said() -> bool:
+            assert self.process.returncode is None, self.lines
+            return any(line.get("event") == event for line in self.log)
+
+        await until(said)
+
+
+@dataclass
+class Stage:
+    """What a test acts on."""
+
+    parts: Parts
+    caller: Caller
+    vendor: Running
+    environment: Mapping[str, str]
+    workers: list[WorkerProcess] = field(default_factory=list)
+    readers: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start_worker(self, **environment: str) -> WorkerProcess:
+        process = await asyncio.create_subprocess_exec(
+            str(Path(sys.executable).with_name("tollbridge")),
+            "worker",
+            env={**self.environment, **environment},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.PIPE,
+        )
+        worker = WorkerProcess(process)
+        self.workers.append(worker)
+        reader = asyncio.create_task(self._read(worker))
+        self.readers.add(reader)
+        await worker.says("worker ready")
+        return worker
+
+    async def connect(self, accounts: int = 3, **options: Any) -> None:
+        """A checked credential, an integration that uses it, and some accounts a0, a1, …; needs a worker."""
+        saved = await credentials.create(
+            self.parts, self.caller, {"destination": "stripe_test", "name": "Trial", "apiKey": self.vendor.key}
+        )
+        assert saved.record["status"] == "VALID", saved.record["error"]
+        body = {
+            "destination": "stripe_test",
+            "entityType": "Bill",
+            "integrationCredentialsId": saved.record.id,
+            "configData": {"finish": "finalise", **options},
+        }
+        await integrations.create(self.parts.db, self.caller, body)
+        for number in range(accounts):
+            account = {"id": f"a{number}", "code": f"A{number}", "name": f"Account {number}"}
+            await ACCOUNTS.create(self.parts.db, self.caller, {**account, "emailAddress": f"a{number}@example.com"})
+
+    async def bill(self, id: str, account: str, *subtotals: str, currency: str = "EUR") -> None:
+        """Take in a bill with these lines; each that can be sent makes a run."""
+        amounts = [Decimal(each) for each in subtotals]
+        body = {
+            "accountId": account,
+            "billDate": "2026-10-31",
+            "currency": currency,
+            "billTotal": sum(amounts),
+            "lineItems": [
+                {"lineItemType": "USAGE", "description": f"Line {number}", "subtotal": amount}
+                for number, amount in enumerate(amounts, start=1)
+            ],
+        }
+        await bills.put(self.parts.db, self.caller, id, body)
+
+    async def runs(self) -> list[dict[str, Any]]:
+        async with self.parts.db.hot() as connection:
+            return [
+                dict(row) for row in await connection.fetch("SELECT * FROM runs WHERE flow = 'deliver' ORDER BY id")
+            ]
+
+    async def ended(self, count: int) -> list[dict[str, Any]]:
+        """All runs, once that many have ended and no other is left."""
+
+        async def over() -> bool:
+            runs = await self.runs()
+            return len(runs) == count and all(run["state"] in ENDED for run in runs)
+
+        await until(over)
+        return await self.runs()
+
+    async def reaches(self, state: str) -> None:
+        """Wait until a run is in that state."""
+        await until(lambda: self._any_is(state))
+
+    async def struck(self, times: int) -> None:
+        """Wait until the faults that are switched on struck that often."""
+
+        async def enough() -> bool:
+            struck: list[int] = [each["struck"] for each in self.vendor.stand_in.faults.active()]
+            return sum(struck) >= times
+
+        await until(enough)
+
+    async def _any_is(self, state: str) -> bool:
+        return any(run["state"] == state for run in await self.runs())
+
+    def fault(self, **fields: Any) -> None:
+        self.vendor.stand_in.faults.add(fields)
+
+    def invoices(self) -> list[dict[str, Any]]:
+        books = self.vendor.stand_in.books({})
+        return list(books["invoices"])
+
+    async def _read(self, worker: WorkerProcess) -> None:
+        assert worker.process.stderr is not None
+        async for line in worker.process.stderr:
+            worker.lines.append(line.decode())
+
+
+@asynccontextmanager
+async def set_up(dsn: str, home: Path, **environment: str) -> AsyncIterator[Stage]:
+    """A stage on this database; at the end all of its workers are killed."""
+    vendor = await stripe.start(requests_per_second=0, search_lag=0)
+    variables = {
+        "PATH": os.environ["PATH"],
+        "TOLLBRIDGE_HOME": str(home),
+        "TOLLBRIDGE_DATABASE_URL": dsn,
+        "TOLLBRIDGE_KEY": KEY,
+        "TOLLBRIDGE_VENDOR_URLS": f"STRIPE_TEST={vendor.url}",
+        "TOLLBRIDGE_RATE_LIMITS": "STRIPE_TEST=1000",
+        **environment,
+    }
+    async with connected(dsn) as db:
+        parts = connect(Settings.read(variables), db)
+        made = await organizations.create(db, "Acme", "o1")
+        stage = Stage(parts, Caller("o1", f"SERVICE_USER_{made.key_id}"), vendor, variables)
+        try:
+            yield stage
+        finally:
+            for worker in stage.workers:
+                if worker.process.returncode is None:
+                    worker.signal(signal.SIGKILL)
+                await worker.process.wait()
+            await asyncio.gather(*stage.readers)
+            await vendor.stop()
