@@ -152,7 +152,7 @@ def _import_focus(lines: Lines, tally: Tally, send: Send, email: str, *, new_onl
     accounts = list(charges.accounts(email))
     if new_only:
         accounts = _without_known(accounts, profile)
-    tally.add(charges=charges.rows)
+    tally.add(charges=charges.rows, accounts=0)
     _import(Kind.ACCOUNTS, sources.as_items(accounts), tally, send, accepted="accounts")
     _import(Kind.BILLS, sources.as_items(charges.bills()), tally, send)
 

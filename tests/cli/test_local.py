@@ -1,0 +1,150 @@
+"""The commands about this machine, as processes on the real database."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.request import urlopen
+
+import pytest
+
+from tollbridge.cli import main
+from tollbridge.cli.demo_data.generate import FOLDER
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def environ(tmp_path: Path, database_url: str, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """The environment of this process, with a home, a configuration folder and a database of the test's own."""
+    own = {"TOLLBRIDGE_HOME": str(tmp_path), "TOLLBRIDGE_DATABASE_URL": database_url, "XDG_CONFIG_HOME": str(tmp_path)}
+    for name, value in own.items():
+        monkeypatch.setenv(name, value)
+    return {**os.environ}
+
+
+@pytest.fixture
+def cli(
+    environ: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., Done]:
+    """Run a command in this process, which saves the start of another."""
+
+    def run(*arguments: str) -> Done:
+        monkeypatch.setattr(sys, "argv", ["tollbridge", *arguments])
+        with pytest.raises(SystemExit) as end:
+            main.run()
+        said = capsys.readouterr()
+        return Done(int(end.value.code or 0), said.out, said.err)
+
+    return run
+
+
+@contextmanager
+def running(environ: dict[str, str], *arguments: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """A process that goes on, and the first line that it says."""
+    command = [sys.executable, "-m", "tollbridge.cli.main", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environ) as process:
+        assert process.stdout is not None
+        try:
+            yield process, process.stdout.readline().strip()
+        finally:
+            process.kill()
+
+
+def init(cli: Callable[..., Done], url: str) -> dict[str, Any]:
+    done = cli("init", "--name", "Acme", "--url", url, "--force", "--json")
+    assert done.returncode == 0, done.stderr
+    told: dict[str, Any] = json.loads(done.stdout)
+    return told
+
+
+def test_init_writes_a_profile_with_the_secret_and_does_not_print_it(cli: Callable[..., Done], tmp_path: Path) -> None:
+    told = init(cli, "http://127.0.0.1:8400")
+    profile = tomllib.loads((tmp_path / "tollbridge" / "profiles.toml").read_text())["default"]
+    assert (profile["org"], profile["access_key"]) == (told["orgId"], told["accessKey"])
+    assert profile["secret"] not in json.dumps(told)
+
+
+def test_init_refuses_to_overwrite_a_profile(cli: Callable[..., Done]) -> None:
+    init(cli, "http://127.0.0.1:8400")
+    done = cli("init")
+    assert done.returncode == 2
+    assert "--force" in done.stderr
+
+
+@pytest.mark.parametrize("command", ["serve", "worker", "init"])
+def test_a_schema_that_is_not_there_is_refused_by_naming_migrate(
+    command: str, environ: dict[str, str], empty_database_url: str
+) -> None:
+    with running(environ | {"TOLLBRIDGE_DATABASE_URL": empty_database_url}, command) as (process, _):
+        assert process.stderr is not None
+        assert "hint: Run: tollbridge migrate" in process.stderr.read()
+        assert process.wait(30) == 4
+
+
+def test_serve_says_where_it_listens_and_ends_in_order_on_sigterm(environ: dict[str, str]) -> None:
+    with running(environ, "serve", "--port", "0") as (process, url):
+        with urlopen(f"{url}/healthz", timeout=30) as answer:
+            assert answer.status == 200
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(30) == 0
+
+
+def test_a_port_that_is_taken_is_refused_with_its_number(environ: dict[str, str], cli: Callable[..., Done]) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        port = url.rpartition(":")[2]
+        done = cli("sandbox", "--port", port)
+    assert done.returncode == 4
+    assert f"port {port}" in done.stderr
+
+
+def test_files_go_in_and_again_without_change_and_what_is_refused_is_kept(
+    environ: dict[str, str], cli: Callable[..., Done], tmp_path: Path
+) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        for kind, count in (("products", 4), ("accounts", 40)):
+            done = cli("import", "--kind", kind, str(FOLDER / f"{kind}.jsonl"))
+            assert done.stdout == f"{count} accepted, 0 refused\n", done.stderr
+        bills = (FOLDER / "bills.jsonl").read_text()
+        file, refused = tmp_path / "bills.jsonl", tmp_path / "refused.jsonl"
+        bad = '{"id":"b","accountId":"nobody","billDate":"2026-11-01","currency":"USD","billTotal":0,"lineItems":[]}\n'
+        file.write_text(bills + "\n" + bad + "no JSON\n")
+        first = cli("import", str(file), "--refused", str(refused))
+        again = cli("import", str(file), "--json")
+    assert first.returncode == 1
+    assert first.stdout == "40 accepted, 2 refused\n"
+    assert "line 42: " in first.stderr
+    assert "nobody" in first.stderr
+    assert "line 43: " in first.stderr
+    assert refused.read_text() == bad + "no JSON\n"
+    told = json.loads(again.stdout)
+    assert (told["accepted"], told["unchanged"], told["refused"]) == (0, 40, 2)
+    assert [refusal["line"] for refusal in told["refusals"]] == [42, 43]
+
+
+def test_what_is_not_there_is_exit_code_3_a_wrong_secret_4_and_nobody_to_ask_2(
+    environ: dict[str, str], cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        missing = cli("runs", "show", "none")
+        asked = cli("runs", "replay", "none")
+        monkeypatch.setenv("TOLLBRIDGE_SECRET", "wrong")
+        wrong = cli("runs", "list")
+    assert (missing.returncode, wrong.returncode, asked.returncode) == (3, 4, 2)
+    assert "--yes" in asked.stderr
