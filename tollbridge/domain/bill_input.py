@@ -247,7 +247,7 @@ def _adds_up(body: dict[str, Any], lines: Sequence[Mapping[str, Any]]) -> None:
     if difference.copy_abs() > quantum(decimals) / 2:
         raise Invalid(
             "bill.total",
-            f"billTotal is {plain(total)} {code}, but the {len(lines)} lines add up to {plain(exact)} {code}.",
+            f"billTotal is {plain(total)} {code}, but its lines ({len(lines)}) add up to {plain(exact)} {code}.",
             "Correct the total or the lines; they may differ by what rounding once explains, "
             f"at most {plain(quantum(decimals) / 2)} {code}.",
             "billTotal",
