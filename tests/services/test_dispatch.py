@@ -116,10 +116,14 @@ async def test_deleting_an_integration_cancels_what_has_not_started_and_lets_the
 
 async def test_a_run_that_is_rolled_back_leaves_no_job(world: World) -> None:
     bill = await world.add_bill("bill", "a")
-    with pytest.raises(ZeroDivisionError):
+
+    async def dispatch_and_fail() -> None:
         async with world.db.transaction() as tx:
             await dispatch_bills(tx, ORG, [bill], Cause.CALCULATED, world.now)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await dispatch_and_fail()
     assert await world.jobs() == set()
     assert not await world.rows("SELECT FROM runs")
 
@@ -164,6 +168,7 @@ async def test_a_replay_looks_first_and_follows_a_failed_run(world: World) -> No
     failed = await _failed(world)
     again = await runs.replay(world.db, CALLER, failed)
     assert again.replay_of == failed
+    world.now = again.due_at
     (claimed,) = await world.claim(again.id)
     assert claimed.look_first
     assert await world.settle(claimed, Delivered("in_1"))

@@ -16,7 +16,6 @@ from tollbridge.domain.flows import Checked, Outcome
 from tollbridge.domain.runs import (
     Change,
     Flow,
-    HoldReason,
     Paused,
     RunFacts,
     RunLimits,
@@ -53,8 +52,12 @@ async def apply(
     runs: Mapping[str, Mapping[str, Any]],
     settlements: Sequence[Settlement],
     limits: RunLimits,
-) -> None:
-    """Everything that follows from the settlements, in the transaction that locked the runs."""
+) -> list[claims.Key]:
+    """Everything that follows from the settlements, in the transaction that locked the runs.
+
+    Answers the credentials that were found to work: what was held for them is released by itself, since its lanes may
+    not be locked after these.
+    """
     now = max(each.now for each in settlements)
     changes = {each.run_id: await _decide(connection, runs[each.run_id], each, limits) for each in settlements}
     await rows.settle(
@@ -76,6 +79,11 @@ async def apply(
     )
     resting = [run_id for run_id in changes if run_id not in waiting]
     await rows.leave(connection, resting, [run_id for run_id in resting if changes[run_id].state.ended], now)
+    return [
+        (runs[run_id]["org_id"], runs[run_id]["credential_id"])
+        for run_id, change in changes.items()
+        if change.checked is not None
+    ]
 
 
 async def _decide(connection: Connection, run: Mapping[str, Any], settlement: Settlement, limits: RunLimits) -> Change:
@@ -159,12 +167,6 @@ async def _accept(
     secrets = credential.candidate or credential.secrets
     tenant = tenant_key(run["system"], checked.tenant_id)
     await claims.accept_credential(connection, key, tenant, checked.tenant_name, secrets, now)
-    await rows.release_held(
-        connection,
-        await claims.integrations_of(connection, key),
-        (HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED),
-        now,
-    )
 
 
 def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Event:

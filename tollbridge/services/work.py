@@ -68,11 +68,19 @@ async def settle(db: Database, vault: Vault, settlements: Sequence[Settlement], 
         await lanes.lock_of(connection, [each.run_id for each in settlements])
         runs = await recording.fenced(connection, {each.run_id: each.fence for each in settlements})
         kept = [each for each in settlements if each.run_id in runs]
-        if kept:
-            entries = [Entry(each.run_id, each.fence, done=each.done) for each in kept if each.done is not None]
-            await write(connection, vault, runs, entries)
-            await apply(connection, runs, kept, limits)
-        return [each.run_id in runs for each in settlements]
+        entries = [Entry(each.run_id, each.fence, done=each.done) for each in kept if each.done is not None]
+        await write(connection, vault, runs, entries)
+        working = await apply(connection, runs, kept, limits) if kept else []
+    for credential in working:
+        await _release(db, credential, max(each.now for each in settlements))
+    return [each.run_id in runs for each in settlements]
+
+
+async def _release(db: Database, credential: claims.Key, now: datetime) -> None:
+    """Queue what was held because the credential did not work; the sweep does it if we do not get that far."""
+    async with db.hot() as connection:
+        users = await claims.integrations_of(connection, credential)
+        await rows.release_held(connection, users, (HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED), now)
 
 
 def _is_about_credential(result: Outcome | Paused) -> bool:

@@ -173,7 +173,8 @@ async def put_to_rest(connection: Connection, runs: Sequence[Resting], now: date
     await connection.execute(
         """
         UPDATE runs r SET state = n.s, hold_reason = n.h, note = n.t, lease_until = NULL, worker_id = NULL,
-            updated_at = $5::timestamptz, version = r.version + 1, completed_at = CASE WHEN n.s <> 'held' THEN $5::timestamptz END
+            updated_at = $5::timestamptz,
+            version = r.version + 1, completed_at = CASE WHEN n.s <> 'held' THEN $5::timestamptz END
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS n(id, s, h, t) WHERE r.id = n.id
         """,
         [run.id for run in runs],
