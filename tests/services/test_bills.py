@@ -14,6 +14,7 @@ from tollbridge.domain.bill_input import read_bill
 from tollbridge.domain.errors import Conflict, Refusal
 from tollbridge.services import bills, clock, organizations
 from tollbridge.services.accounts import ACCOUNTS
+from tollbridge.services.bill_intake import put_many
 from tollbridge.services.caller import Caller
 from tollbridge.services.taken_in import Put, Taken
 from tollbridge.store import bulk
@@ -46,7 +47,7 @@ async def test_batches_that_share_bills_in_another_order_do_not_lose_any(db: Dat
 
     async def put(ids: list[str], due: str) -> list[Taken]:
         items = [read_bill(a_bill(dueDate=due), id) for id in ids]
-        return await bulk.settle_races(db, lambda tx: bills.put_many(tx, caller, items, clock.now()))
+        return await bulk.settle_races(db, lambda tx: put_many(tx, caller, items, clock.now()))
 
     results = await asyncio.gather(put(ids, "2026-12-01"), put(ids[::-1], "2026-12-02"), put(ids[::2], "2026-12-03"))
     assert all(isinstance(each, Put) for result in results for each in result)

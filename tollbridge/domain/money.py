@@ -25,7 +25,7 @@ _EXPONENTS: dict[str, int] = {
 }
 
 EXACT = Context(prec=60, traps=[Inexact])
-"""Arithmetic that refuses to lose a digit: amounts have at most 38 digits (see `domain.billing`)."""
+"""Arithmetic that refuses to lose a digit: amounts have at most 40 digits (see `domain.common_fields`)."""
 
 
 def exponent(currency: str) -> int | None:

@@ -17,8 +17,9 @@ from tollbridge.domain import json_text
 from tollbridge.domain.bill_input import BillInput, read_bill
 from tollbridge.domain.errors import Invalid, Refusal
 from tollbridge.domain.ndjson import Splitter
-from tollbridge.services import bills, clock
+from tollbridge.services import clock
 from tollbridge.services.accounts import ACCOUNTS
+from tollbridge.services.bill_intake import put_many
 from tollbridge.services.caller import Caller
 from tollbridge.services.external_mappings import EXTERNAL_MAPPINGS
 from tollbridge.services.products import PRODUCTS
@@ -71,7 +72,7 @@ class _Bills:
         return item.id
 
     async def put_many(self, tx: Tx, caller: Caller, items: Sequence[BillInput], now: datetime) -> list[Taken]:
-        return await bills.put_many(tx, caller, items, now)
+        return await put_many(tx, caller, items, now)
 
 
 IMPORTERS: Mapping[Noun, Importer] = {
