@@ -50,6 +50,11 @@ class World:
             found: dict[str, Any] = await answer.json()
             return found
 
+    async def forward(self, days: int) -> None:
+        """Move the vendor's clock."""
+        async with self.session.post(f"{self.url}/_admin/clock", json={"forward_seconds": days * 86_400}) as answer:
+            assert answer.status == 200, await answer.text()
+
     async def fault(self, **given: Any) -> None:
         """Switch a fault on."""
         async with self.session.post(f"{self.url}/_admin/faults", json=given) as answer:

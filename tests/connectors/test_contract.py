@@ -183,17 +183,10 @@ async def test_a_write_whose_key_has_expired_is_looked_up_and_not_repeated(
     straight, expected, expected_books = await crashed(connector, transcript)
     assert outcome == expected
     assert driver.learnt == straight.learnt
-    assert documents(books) == documents(expected_books)
+    assert held(books) == held(expected_books)
+    assert all(invoice.get("emails", 0) <= 1 for invoice in books["invoices"])
     assert len(set(driver.looked_up)) == len(driver.looked_up)
     assert all(looked_up.startswith(f"{key}/") for looked_up in driver.looked_up)
-
-
-def documents(books: dict[str, Any]) -> dict[str, Any]:
-    """The books without moments and messages: whether a message was sent cannot always be looked up."""
-    plain = held(books)
-    for record in plain["invoices"]:
-        record.pop("emails", None)
-    return plain
 
 
 # Faults

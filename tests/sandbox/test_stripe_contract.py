@@ -15,7 +15,7 @@ from tollbridge.sandbox.stripe.operations import OPERATIONS, Operation
 from tollbridge.sandbox.stripe.params import Arr, Bool, Inert, Int, Metadata, Number, Obj, Range, Text, Type
 
 REQUESTS, RESPONSES = "stripe-2026-08-26.requests.json", "stripe-2026-08-26.responses.json"
-NOT_STOOD_IN = re.compile(r"/v1/(balance|events|prices|webhook_endpoints|credit_notes/preview)(/.*)?")
+NOT_STOOD_IN = re.compile(r"/v1/(balance|prices|webhook_endpoints|credit_notes/preview)(/.*)?")
 NO_LIMIT = 10**9
 
 
@@ -219,5 +219,10 @@ async def test_every_answer_has_the_shape_that_the_contract_gives_it(client: Cli
     await call("DELETE", "/v1/customers/{customer}", customer=customer)
     await call("GET", "/v1/customers/{customer}", customer=customer)
     await call("POST", "/v1/customers", {"nickname": "A"}, expect=400)
+
+    event = (await call("GET", "/v1/events", {"types[]": "customer.deleted"})).body["data"][0]["id"]
+    await call("GET", "/v1/events", {"type": "invoice.*", "limit": "100"})
+    await call("GET", "/v1/events/{id}", id=event)
+    await call("GET", "/v1/events/{id}", expect=404, id="evt_none")
 
     assert responses.seen == {_named(operation) for operation in OPERATIONS}

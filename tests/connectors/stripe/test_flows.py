@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.connectors.contracts import contract_of
-from tests.connectors.driver import Driver
+from tests.connectors.driver import Crash, Driver
 from tests.connectors.stand_ins import World, world_of
 from tests.connectors.stripe.samples import UNMAPPED, bill, delivery, line, options, usage, with_account
 from tests.connectors.transcripts import steps_of
@@ -266,6 +266,21 @@ async def test_an_account_without_address_stops_before_its_customer_is_created(w
     assert isinstance(outcome, Fault)
     assert outcome.code == "stripe.missing_email"
     assert (await world.books())["customers"] == []
+
+
+@pytest.mark.parametrize(("days", "emails"), [(2, [1, 1]), (31, [1, 2])])
+async def test_a_send_whose_key_expired_is_not_repeated_while_its_event_is_kept(
+    world: World, days: int, emails: list[int]
+) -> None:
+    driver = driver_in(world)
+    driver.lose, driver.keys_expired = "send:2", True
+    of, mappings = bill(*(line(n, "1.01") for n in range(260))), await customer(world)
+    with pytest.raises(Crash):
+        await run(driver, of, mappings, finish="send", overflow="split")
+    await world.forward(days)
+    outcome = await run(driver, of, mappings, finish="send", overflow="split")
+    assert isinstance(outcome, Delivered)
+    assert [invoice["emails"] for invoice in await invoices(world)] == emails
 
 
 def drafted(**given: Any) -> Reply:

@@ -1,7 +1,7 @@
 """The stand-in for Stripe: its invoicing API as of version 2026-08-26.dahlia, in memory.
 
-It is written from Stripe's contract and knows nothing of the connector. Not stood in for: balance, events, prices,
-webhook endpoints, credit note previews.
+It is written from Stripe's contract and knows nothing of the connector. Not stood in for: balance, prices, webhook
+endpoints, credit note previews.
 """
 
 from __future__ import annotations

@@ -19,11 +19,11 @@ from tollbridge.sandbox.server import JSON, Answer, Call, ConnectionCut
 from tollbridge.sandbox.stripe import lists, operations, report
 from tollbridge.sandbox.stripe.books import Books, Record
 from tollbridge.sandbox.stripe.errors import ParameterError, StripeError
+from tollbridge.sandbox.stripe.events import API_VERSION
 from tollbridge.sandbox.stripe.idempotency import Keys
 from tollbridge.sandbox.stripe.limits import Limiter
 from tollbridge.sandbox.stripe.params import parse_form, read_fields
 
-API_VERSION = "2026-08-26.dahlia"
 _KEY = re.compile(r"(?:sk|rk)_(test|live)_[A-Za-z0-9]{4,200}")
 _ACCOUNT = re.compile(r"acct_[A-Za-z0-9]{4,60}")
 

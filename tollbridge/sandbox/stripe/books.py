@@ -13,6 +13,7 @@ from typing import Any
 
 from tollbridge.sandbox.clock import Clock
 from tollbridge.sandbox.stripe.errors import no_such
+from tollbridge.sandbox.stripe.journal import Journal
 from tollbridge.sandbox.stripe.search import Index
 
 Record = dict[str, Any]
@@ -63,6 +64,7 @@ class Books:
         self.days_until_due: dict[str, int | None] = {}
         self.emails: dict[str, int] = defaultdict(int)
         self.search = {"customer": Index("customer", search_lag), "invoice": Index("invoice", search_lag)}
+        self.journal = Journal()
         self._issued = 0
 
     def now(self) -> int:
@@ -115,6 +117,10 @@ class Books:
     def removed(self, kind: str, id: str) -> None:
         """Tell the search index."""
         self.search[kind].remove(id, self.clock.now())
+
+    def happened(self, type: str, shown: Record) -> None:
+        """Tell the journal, with the object as Stripe would answer it now."""
+        self.journal.add(self.new_id("evt"), type, shown, self.now())
 
 
 def _found(table: dict[str, Record], id: str, noun: str, param: str | None) -> Record:

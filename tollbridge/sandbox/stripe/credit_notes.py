@@ -36,6 +36,7 @@ def create(books: Books, path: Record, given: Record) -> Record:
     books.credit_note_lines[id] = entries
     record["lines"] = _lines(books, id, {})
     _apply(books, invoice, record, given.get("credit_amount", 0))
+    books.happened("credit_note.created", record)
     return record
 
 
@@ -64,6 +65,7 @@ def void(books: Books, path: Record, given: Record) -> Record:
     record.update(status="void", voided_at=books.now())
     invoice["pre_payment_credit_notes_amount"] -= record["pre_payment_amount"]
     _owe(books, invoice, record["pre_payment_amount"])
+    books.happened("credit_note.voided", record)
     return record
 
 

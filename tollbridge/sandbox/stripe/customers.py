@@ -49,6 +49,7 @@ def create(books: Books, path: Record, given: Record) -> Record:
     if "tax_id_data" in given:
         record["tax_ids"] = _tax_ids(books, record, given["tax_id_data"])
     books.changed("customer", record)
+    books.happened("customer.created", record)
     return record
 
 
@@ -64,15 +65,18 @@ def update(books: Books, path: Record, given: Record) -> Record:
     record = books.customer(path["customer"])
     _apply(record, given)
     books.changed("customer", record)
+    books.happened("customer.updated", record)
     return record
 
 
 def delete(books: Books, path: Record, given: Record) -> Record:
     """DELETE /v1/customers/{customer}"""
-    id = books.customer(path["customer"])["id"]
+    record = books.customer(path["customer"])
+    id = record["id"]
     del books.customers[id]
     books.deleted_customers[id] = {"id": id, "object": "customer", "deleted": True}
     books.removed("customer", id)
+    books.happened("customer.deleted", record)
     return books.deleted_customers[id]
 
 

@@ -31,7 +31,9 @@ def create(books: Books, path: Record, given: Record) -> Record:
     if given.get("pending_invoice_items_behavior") == "include":
         lines.attach_pending(books, record)
     totals.recount(books, record)
-    return totals.show(books, record)
+    shown = totals.show(books, record)
+    books.happened("invoice.created", shown)
+    return shown
 
 
 def get(books: Books, path: Record, given: Record) -> Record:
@@ -61,6 +63,7 @@ def delete(books: Books, path: Record, given: Record) -> Record:
     if record["status"] != "draft":
         message = "You can only delete draft invoices. Void the invoice instead."
         raise not_editable(message)
+    books.happened("invoice.deleted", totals.show(books, record))
     for item in books.lines.pop(record["id"]):
         del books.items[item.id]
     del books.invoices[record["id"]]

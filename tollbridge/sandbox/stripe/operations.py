@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from tollbridge.sandbox.stripe import catalogue, credit_notes, customers, invoices, lines, settling, tables
+from tollbridge.sandbox.stripe import catalogue, credit_notes, customers, events, invoices, lines, settling, tables
 from tollbridge.sandbox.stripe.books import Books, Record
 from tollbridge.sandbox.stripe.tables import Table
 
@@ -82,6 +82,8 @@ def _operations() -> list[Operation]:
         Operation(post, note, tables.CREDIT_NOTE_UPDATE, credit_notes.update),
         Operation(post, f"{note}/void", one, credit_notes.void),
         Operation(get, "/v1/credit_notes/{credit_note}/lines", tables.LIST, credit_notes.list_lines),
+        Operation(get, "/v1/events", tables.EVENT_LIST, events.list_),
+        Operation(get, "/v1/events/{id}", one, events.get),
     ]
 
 

@@ -36,7 +36,9 @@ def send(books: Books, path: Record, given: Record) -> Record:
         _finalise(books, record)
     record["customer_email"] = email
     books.emails[record["id"]] += 1
-    return totals.show(books, record)
+    shown = totals.show(books, record)
+    books.happened("invoice.sent", shown)
+    return shown
 
 
 def void(books: Books, path: Record, given: Record) -> Record:
@@ -47,7 +49,9 @@ def void(books: Books, path: Record, given: Record) -> Record:
         books, record["customer"], -applied, record["currency"], "unapplied_from_invoice", invoice=record["id"]
     )
     _to(books, record, "void", "voided_at")
-    return totals.show(books, record)
+    shown = totals.show(books, record)
+    books.happened("invoice.voided", shown)
+    return shown
 
 
 def mark_uncollectible(books: Books, path: Record, given: Record) -> Record:
@@ -81,6 +85,7 @@ def mark_paid(books: Books, record: Record) -> None:
     record["amount_remaining"] = 0
     record["attempted"] = True
     _to(books, record, "paid", "paid_at")
+    books.happened("invoice.paid", totals.show(books, record))
 
 
 def _finalise(books: Books, record: Record) -> None:
@@ -106,6 +111,7 @@ def _finalise(books: Books, record: Record) -> None:
         books, record["customer"], moved, record["currency"], _movement(record), invoice=record["id"]
     )
     _to(books, record, "open", "finalized_at")
+    books.happened("invoice.finalized", totals.show(books, record))
     if record["amount_due"] == 0:
         mark_paid(books, record)
 

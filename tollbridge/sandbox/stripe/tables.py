@@ -338,3 +338,13 @@ CREDIT_NOTE_LIST: Table = {
     "customer_account": Inert(),
     "invoice": Text(),
 }
+
+# Events
+
+EVENT_LIST: Table = {
+    **LIST,
+    "created": Range(),
+    "delivery_success": Inert(),
+    "type": Text(),
+    "types": Arr(Text()),
+}
