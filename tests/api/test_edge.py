@@ -16,6 +16,7 @@ from tollbridge.services.access import RECHECK, Gate
 from tollbridge.services.caller import Caller
 from tollbridge.services.organizations import NewOrganization
 from tollbridge.services.parts import Parts
+from tollbridge.store.db import connect, create_engine
 
 GRANT = {"grant_type": "client_credentials"}
 LONG = 10 * 1024 * 1024 + 1
@@ -168,3 +169,13 @@ async def test_health_is_told_without_a_token(visitor: httpx.AsyncClient, parts:
     answer = await visitor.get("/readyz")
     assert answer.status_code == 503
     assert answer.json()["code"] == "database.unreachable"
+
+
+async def test_without_a_database_calls_are_unavailable_and_say_so(
+    api: httpx.AsyncClient, app: FastAPI, parts: Parts
+) -> None:
+    away = replace(parts.db, engine=create_engine(lambda: connect("postgresql://127.0.0.1:1/none")))
+    app.state.parts = replace(parts, db=away)
+    answer = await api.get("serviceusers")
+    assert answer.status_code == 503
+    assert "cannot be reached" in answer.json()["message"]

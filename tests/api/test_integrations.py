@@ -108,6 +108,13 @@ async def test_disabling_says_why_and_enabling_clears_it(api: httpx.AsyncClient,
     assert "disabledReason" not in enabled
 
 
+async def test_sending_what_is_there_answers_how_many_runs_were_made(api: httpx.AsyncClient, db: Database) -> None:
+    await add_credential(db)
+    id = (await api.post("integrationconfigs", json=STRIPE | {"integrationCredentialsId": "c1"})).json()["id"]
+    assert (await api.post(f"integrationconfigs/{id}/send")).json() == {"runs": 0}
+    assert (await api.post("integrationconfigs/none/send")).status_code == 404
+
+
 async def test_a_deleted_configuration_is_answered_once_more_and_then_gone(api: httpx.AsyncClient) -> None:
     id = (await api.post("integrationconfigs", json=STRIPE)).json()["id"]
     assert (await api.delete(f"integrationconfigs/{id}")).json()["id"] == id

@@ -162,3 +162,11 @@ async def test_a_bad_filter_is_refused_by_name(api: httpx.AsyncClient, query: st
     answer = await api.get(f"integrationruns?{query}")
     assert answer.status_code == 400
     assert answer.json()["field"] == query.split("=")[0]
+
+
+async def test_what_was_delivered_or_is_not_there_is_not_replayed(api: httpx.AsyncClient, db: Database) -> None:
+    await add_run(db, "waiting", state="waiting")
+    under_way = await api.post("integrationruns/waiting/replay")
+    assert under_way.status_code == 409
+    assert under_way.json()["message"]
+    assert (await api.post("integrationruns/none/replay")).status_code == 404
