@@ -74,3 +74,13 @@ def test_the_secrets_of_a_credential_are_its_secret_fields() -> None:
         other: SecretStr | None = None
 
     assert secrets_of(Credential(key=SecretStr(SECRET), account="acct_1")) == [SECRET]
+
+
+def test_a_secret_that_json_writes_with_escapes_is_hidden_too() -> None:
+    secret = 'pass"word\\1\n'
+    shown = Redactor(frozenset(), [secret]).reply(Reply.of({"said": f"<{secret}>"}))
+    assert shown["json"] == {"said": f"<{HIDDEN}>"}
+
+
+def test_a_nul_in_a_value_is_shown_as_far_as_the_database_can_keep_it() -> None:
+    assert redactor().reply(Reply.of({"a": "\x00"}))["json"] == {"a": "�"}

@@ -31,6 +31,7 @@ class Redactor:
     def __init__(self, fields: frozenset[str], secrets: Iterable[str]) -> None:
         self._fields = fields
         self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
+        self._suspicious = self._pattern()
 
     def request(self, request: Request, idempotency_key: str | None) -> dict[str, Any]:
         """The request as JSON: method, path, query, body as nested values, idempotency key; no headers."""
@@ -66,9 +67,18 @@ class Redactor:
         return text
 
     def _body(self, value: Any) -> Any:
-        value = self._hidden(value)
         text = json_text.dump(value)
+        # Most bodies have nothing to hide, and to walk through one costs more than all else that is done with it.
+        if self._suspicious.search(text):
+            value = self._hidden(value)
+            text = json_text.dump(value)
         return value if len(text) <= LONGEST_BODY else _cut(text)
+
+    def _pattern(self) -> re.Pattern[str]:
+        """Finds in JSON text, as we write it, what may have to be hidden."""
+        secrets = [re.escape(json_text.dump(secret)[1:-1]) for secret in self._secrets]
+        fields = [f"{re.escape(json_text.dump(field))}:(?!null)" for field in self._fields]
+        return re.compile("|".join(["\\\\u0000", *secrets, *fields]))
 
     def _text(self, body: bytes) -> str:
         text = self.text(body.decode("utf-8", "replace")).replace("\x00", "�")
