@@ -72,3 +72,13 @@ async def test_a_cancelled_caller_does_not_stop_the_others() -> None:
     await settle()
     flushes.gate.set()
     assert await stays == 20
+
+
+async def test_an_error_of_one_item_reaches_its_caller_alone() -> None:
+    async def flush(items: list[int]) -> list[int | Exception]:
+        return [RuntimeError("unlucky") if item == 13 else item for item in items]
+
+    group: Group[int, int] = Group(flush)
+    results = await asyncio.gather(*(group(item) for item in (12, 13, 14)), return_exceptions=True)
+    assert [results[0], results[2]] == [12, 14]
+    assert isinstance(results[1], RuntimeError)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
+import pytest
 from pydantic import BaseModel, SecretStr
 
 from tollbridge.domain.flows import Reply, Request
@@ -82,5 +83,6 @@ def test_a_secret_that_json_writes_with_escapes_is_hidden_too() -> None:
     assert shown["json"] == {"said": f"<{HIDDEN}>"}
 
 
-def test_a_nul_in_a_value_is_shown_as_far_as_the_database_can_keep_it() -> None:
-    assert redactor().reply(Reply.of({"a": "\x00"}))["json"] == {"a": "�"}
+@pytest.mark.parametrize("body", [rb'{"a":"\u0000"}', rb'{"a":"\ud800"}'])
+def test_what_the_database_cannot_keep_is_replaced(body: bytes) -> None:
+    assert redactor().reply(Reply(200, {}, body))["json"] == {"a": "�"}

@@ -14,17 +14,17 @@ R = TypeVar("R")
 @dataclass(slots=True, eq=False)
 class _Batch(Generic[T, R]):
     items: list[T] = field(default_factory=list)
-    results: asyncio.Task[Sequence[R]] | None = None
+    results: asyncio.Task[Sequence[R | Exception]] | None = None
 
 
 class Group(Generic[T, R]):
     """Turns single calls into list calls, one flush at a time and at most `limit` items in each.
 
-    `flush` answers one result per item, in order; what it raises reaches everyone in that flush, and the next flush
-    starts afresh. A caller that is cancelled does not stop the flush for the others.
+    `flush` answers one result per item, in order; an exception among them is raised to its own caller, one that it
+    raises itself reaches everyone in that flush. A caller that is cancelled does not stop the flush for the others.
     """
 
-    def __init__(self, flush: Callable[[list[T]], Awaitable[Sequence[R]]], limit: int = 250) -> None:
+    def __init__(self, flush: Callable[[list[T]], Awaitable[Sequence[R | Exception]]], limit: int = 250) -> None:
         self._flush = flush
         self._limit = limit
         self._turn = asyncio.Lock()
@@ -39,9 +39,12 @@ class Group(Generic[T, R]):
         index = len(batch.items)
         batch.items.append(item)
         assert batch.results is not None
-        return (await asyncio.shield(batch.results))[index]
+        result = (await asyncio.shield(batch.results))[index]
+        if isinstance(result, Exception):
+            raise result
+        return result
 
-    async def _run(self, batch: _Batch[T, R]) -> Sequence[R]:
+    async def _run(self, batch: _Batch[T, R]) -> Sequence[R | Exception]:
         async with self._turn:
             if self._open is batch:
                 self._open = None

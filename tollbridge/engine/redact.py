@@ -21,6 +21,7 @@ SHORTEST_SECRET = 6
 """Shorter values are not searched for in texts: they would hit innocent ones."""
 
 _HEADERS = re.compile(r"content-type|location|retry-after|.*request-?id|.*ratelimit.*|idempotent-.*|.*should-retry")
+_UNKEPT = re.compile("[\x00\ud800-\udfff]")
 _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
 
@@ -61,10 +62,10 @@ class Redactor:
         return shown
 
     def text(self, text: str) -> str:
-        """The text without any secret."""
+        """The text without any secret, and without what PostgreSQL keeps in no text: NUL and half characters."""
         for secret in self._secrets:
             text = text.replace(secret, HIDDEN)
-        return text
+        return _UNKEPT.sub("\ufffd", text)
 
     def _body(self, value: Any) -> Any:
         text = json_text.dump(value)
@@ -78,17 +79,16 @@ class Redactor:
         """Finds in JSON text, as we write it, what may have to be hidden."""
         secrets = [re.escape(json_text.dump(secret)[1:-1]) for secret in self._secrets]
         fields = [f"{re.escape(json_text.dump(field))}:(?!null)" for field in self._fields]
-        return re.compile("|".join(["\\\\u0000", *secrets, *fields]))
+        return re.compile("|".join(["\\\\u0000", "[\ud800-\udfff]", *secrets, *fields]))
 
     def _text(self, body: bytes) -> str:
-        text = self.text(body.decode("utf-8", "replace")).replace("\x00", "�")
+        text = self.text(body.decode("utf-8", "replace"))
         return text if len(text) <= LONGEST_BODY else _cut(text)
 
     def _hidden(self, value: Any) -> Any:
         match value:
             case str():
-                # PostgreSQL keeps no NUL in text.
-                return self.text(value).replace("\x00", "�")
+                return self.text(value)
             case Mapping():
                 return {
                     self._hidden(name): HIDDEN if name in self._fields and inner is not None else self._hidden(inner)

@@ -28,6 +28,7 @@ from pgqueuer.models import Job
 
 from tollbridge.connectors.base import System, connector_of
 from tollbridge.domain.conversation import Entry
+from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
 from tollbridge.domain.runs import Paused, RunLimits
 from tollbridge.engine.drive import Drive
@@ -90,9 +91,9 @@ class Worker:
         async def settle(settlements: list[Settlement]) -> list[bool]:
             return await work.settle(db, vault, settlements, self._limits)
 
-        self._claim = Group(_patient(claim))
-        self.record = Group(_patient(record))
-        self._settle = Group(_patient(settle))
+        self._claim = Group(_isolated(_patient(claim)))
+        self.record = Group(_isolated(_patient(record)))
+        self._settle = Group(_isolated(_patient(settle)))
 
     async def run(self, stop: asyncio.Event) -> bool:
         """Work until told to stop, then finish what is under way, at most for the time to drain."""
@@ -160,6 +161,8 @@ class Worker:
                 )
             finally:
                 stopping.cancel()
+                # The driver keeps the connection that listens; closing in order would wait for it for ever.
+                pool.terminate()
 
     async def _handle(self, job: Job) -> None:
         """Drive the run that a job names. Never raises: pgqueuer would keep the traceback, whatever stands in it."""
@@ -175,32 +178,46 @@ class Worker:
             log.exception("run left to its lease")
 
     async def _lead(self, run: Claimed) -> None:
-        connector = connector_of(run.system)
-        if connector is None:
-            raise LookupError(f"no connector serves {run.system}")
         log.info("run started", fence=run.fence, flow=run.flow, system=run.system, attempt=run.attempt)
         self._held[run.run_id] = _Held(run.fence, time.monotonic() + self._settings.lease.total_seconds())
         try:
-            drive = Drive(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
-            result = await self._result(drive)
-            kept = result is not None and await self._settle(self._settlement(run, drive, result))
+            kept = await self._drive(run)
         finally:
             del self._held[run.run_id]
         if not kept:
             log.warning("run lost to another worker", fence=run.fence)
-        else:
-            log.info("run settled", result=type(result).__name__, code=getattr(result, "code", None))
 
-    async def _result(self, drive: Drive) -> Outcome | Paused | None:
+    async def _drive(self, run: Claimed) -> bool:
+        """Drive and settle; a bug, wherever it shows, becomes the run's end. False where the run was lost."""
+        connector = connector_of(run.system)
+        if connector is None:
+            fault = _nobody_serves(run.system)
+            return await self._settle(Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
+        drive = Drive(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
         try:
-            return await drive.run()
+            return await self._end(run, drive, await drive.run())
         except TRANSIENT:
             raise
         except Exception as error:
-            incident_id = clock.new_id()
-            fault = await drive.incident(error, incident_id)
-            log.error("run met a bug", incident=incident_id, error=type(error).__name__)
-            return fault
+            return await self._end(run, drive, await self._incident(drive, error))
+
+    async def _incident(self, drive: Drive, error: Exception) -> Fault | None:
+        incident_id = clock.new_id()
+        log.error("run met a bug", incident=incident_id, error=type(error).__name__)
+        try:
+            return await drive.incident(error, incident_id)
+        except TRANSIENT:
+            raise
+        except Exception:
+            # What cannot be recorded is the last step itself.
+            drive.done = None
+            return await drive.incident(error, incident_id)
+
+    async def _end(self, run: Claimed, drive: Drive, result: Outcome | Paused | None) -> bool:
+        kept = result is not None and await self._settle(self._settlement(run, drive, result))
+        if kept:
+            log.info("run settled", result=type(result).__name__, code=getattr(result, "code", None))
+        return kept
 
     def _settlement(self, run: Claimed, drive: Drive, result: Outcome | Paused) -> Settlement:
         return Settlement(
@@ -311,6 +328,33 @@ def _patient(call: Callable[[list[T]], Awaitable[Sequence[R]]]) -> Callable[[lis
         return await call(items)
 
     return patient
+
+
+def _isolated(
+    call: Callable[[list[T]], Awaitable[Sequence[R]]],
+) -> Callable[[list[T]], Awaitable[Sequence[R | Exception]]]:
+    """Keep one item that cannot be written from harming those it shares a transaction with."""
+
+    async def isolated(items: list[T]) -> Sequence[R | Exception]:
+        try:
+            return await call(items)
+        except TRANSIENT:
+            raise
+        except Exception as error:
+            if len(items) == 1:
+                return [error]
+        return [result for item in items for result in await isolated([item])]
+
+    return isolated
+
+
+def _nobody_serves(system: str) -> Fault:
+    return Fault(
+        FaultKind.INVALID,
+        "engine.no_connector",
+        f"No connector of this worker serves {system}.",
+        "Install the package that has the connector with every worker, then replay the run.",
+    )
 
 
 async def _forward(stop: asyncio.Event, shutdown: asyncio.Event) -> None:
