@@ -6,8 +6,12 @@ from decimal import Decimal
 from typing import Any
 
 import httpx
+from sqlalchemy import insert
 
 from tollbridge.domain import json_text
+from tollbridge.services import clock
+from tollbridge.store.db import Database
+from tollbridge.store.schema import credentials
 
 ACCOUNT = {"id": "acme", "code": "ACME", "name": "Acme Ltd", "emailAddress": "ap@acme.example"}
 
@@ -45,3 +49,26 @@ async def refused(api: httpx.AsyncClient, method: str, path: str, body: Any = No
     answer = await api.request(method, path, content=content)
     assert answer.status_code >= 400, answer.text
     return answer.status_code, answer.json()
+
+
+async def add_credential(db: Database, id: str = "c1", system: str = "STRIPE", status: str = "VALID") -> None:
+    """A credential as it stands after its check."""
+    row = {
+        "org_id": "org 1",
+        "id": id,
+        "version": 1,
+        "created_at": clock.now(),
+        "created_by": "SYSTEM",
+        "updated_at": clock.now(),
+        "updated_by": "SYSTEM",
+        "body": {"name": id},
+        "name": id,
+        "type": "STATIC_API_KEY",
+        "system": system,
+        "status": status,
+        "secrets": b"sealed",
+        "tenant": f"{system}:acct_1",
+        "tenant_name": "Acme Ltd",
+    }
+    async with db.transaction() as tx:
+        await tx.execute(insert(credentials).values(row))

@@ -4,36 +4,13 @@ from typing import Any
 
 import httpx
 import pytest
-from sqlalchemy import insert, update
+from sqlalchemy import update
 
-from tollbridge.services import clock
+from tests.api.entities import add_credential
 from tollbridge.store.db import Database
-from tollbridge.store.schema import credentials, integrations
+from tollbridge.store.schema import integrations
 
 STRIPE = {"destination": "Stripe", "entityType": "Bill", "name": "Invoices", "configData": {"finish": "finalise"}}
-
-
-async def add_credential(db: Database, id: str = "c1", system: str = "STRIPE", status: str = "VALID") -> None:
-    """A credential as it stands after its check."""
-    row = {
-        "org_id": "org 1",
-        "id": id,
-        "version": 1,
-        "created_at": clock.now(),
-        "created_by": "SYSTEM",
-        "updated_at": clock.now(),
-        "updated_by": "SYSTEM",
-        "body": {"name": id},
-        "name": id,
-        "type": "STATIC_API_KEY",
-        "system": system,
-        "status": status,
-        "secrets": b"sealed",
-        "tenant": f"{system}:acct_1",
-        "tenant_name": "Acme Ltd",
-    }
-    async with db.transaction() as tx:
-        await tx.execute(insert(credentials).values(row))
 
 
 async def test_every_field_of_the_wire_is_kept_and_returned(api: httpx.AsyncClient, db: Database) -> None:

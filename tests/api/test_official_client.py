@@ -78,3 +78,59 @@ async def test_a_wrong_secret_and_another_organization_are_told_apart(client: M3
             list(client.integration_configurations.list(org_id="other"))
 
     await asyncio.to_thread(refused)
+
+
+async def test_accounts_products_and_mappings_live_their_whole_lives(client: M3ter) -> None:
+    def life() -> None:
+        account = client.accounts.create(
+            code="A", name="Acme", email_address="a@b.example", address={"country": "GB"}, bill_epoch="2026-01-01"
+        )
+        changed = client.accounts.update(account.id, code="A", name="New", email_address="a@b.example", version=1)
+        assert (changed.name, changed.version) == ("New", 2)
+        assert [each.id for each in client.accounts.list(codes=["A", "B"])] == [account.id]
+        product = client.products.create(code="P", name="Calls", custom_fields={"sku": "7"})
+        assert client.products.retrieve(product.id).code == "P"
+        mapping = client.external_mappings.create(
+            m3ter_entity="Account",
+            m3ter_id=account.id,
+            external_system="Stripe",
+            external_table="Customer",
+            external_id="cus 1",
+        )
+        mappings = client.external_mappings
+        by_ours = mappings.list_by_m3ter_entity(account.id, entity="Account")
+        by_theirs = mappings.list_by_external_entity("cus 1", system="Stripe", external_table="Customer")
+        assert [each.id for each in by_ours] == [each.id for each in by_theirs] == [mapping.id]
+        assert mappings.delete(mapping.id).id == mapping.id
+        assert client.products.delete(product.id).id == product.id
+        assert client.accounts.delete(account.id).id == account.id
+
+    await asyncio.to_thread(life)
+
+
+async def test_bills_are_read_approved_locked_and_deleted(client: M3ter) -> None:
+    line = {
+        "lineItemType": "USAGE", "description": "Calls", "subtotal": 12.5,
+        "servicePeriodStartDate": "2026-10-01T00:00:00Z", "servicePeriodEndDate": "2026-11-01T00:00:00Z",
+        "usagePerPricingBand": [{"bandQuantity": 1, "unitPrice": 12.5}],
+    }  # fmt: skip
+
+    def life() -> None:
+        account = client.accounts.create(code="A", name="Acme", email_address="a@b.example")
+        bill = {"accountId": account.id, "billDate": "2026-10-31", "currency": "EUR", "billTotal": 12.5}
+        for id in ("b-1", "b-2"):
+            client.put(f"/organizations/{client.org_id}/bills/{id}", body={**bill, "lineItems": [line]}, cast_to=object)
+        assert [each.id for each in client.bills.list(page_size=1, bill_date_start="2026-10-31")] == ["b-2", "b-1"]
+        read = client.bills.retrieve("b-1")
+        assert (read.bill_total, read.line_items and read.line_items[0].average_unit_price) == (12.5, 12.5)
+        [item] = client.bills.line_items.list("b-1")
+        assert client.bills.line_items.retrieve(item.id, bill_id="b-1").band_usage == item.band_usage
+        assert client.bills.approve(bill_ids=["b-1"]).message == "1 bill approved."
+        assert client.bills.lock("b-1").locked
+        assert client.bills.update_status("b-2", status="APPROVED").status == "APPROVED"
+        assert client.bills.latest_by_account(account.id).id == "b-2"
+        assert client.bills.delete("b-2").id == "b-2"
+        with pytest.raises(m3ter.ConflictError, match="locked"):
+            client.bills.delete("b-1")
+
+    await asyncio.to_thread(life)

@@ -9,6 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
+from tests.api.entities import ACCOUNT, a_bill, add_credential, send
 from tollbridge.domain import json_text
 from tollbridge.store.db import Database
 from tollbridge.store.schema import run_snapshots, run_steps, runs
@@ -164,9 +165,40 @@ async def test_a_bad_filter_is_refused_by_name(api: httpx.AsyncClient, query: st
     assert answer.json()["field"] == query.split("=")[0]
 
 
-async def test_what_was_delivered_or_is_not_there_is_not_replayed(api: httpx.AsyncClient, db: Database) -> None:
-    await add_run(db, "waiting", state="waiting")
-    under_way = await api.post("integrationruns/waiting/replay")
-    assert under_way.status_code == 409
-    assert under_way.json()["message"]
+async def test_a_bill_gets_a_run_which_is_not_replayed_while_it_is_under_way(
+    api: httpx.AsyncClient, db: Database
+) -> None:
+    await add_credential(db)
+    config = {"destination": "Stripe", "entityType": "Bill", "integrationCredentialsId": "c1"}
+    integration = await send(api, "POST", "integrationconfigs", config)
+    await send(api, "POST", "accounts", ACCOUNT)
+    await send(api, "PUT", "bills/b1", a_bill())
+    run = (await send(api, "GET", "integrationruns/Bill/b1"))["data"][0]
+    assert (run["status"], run["state"], run["integrationId"]) == ("WAITING", "queued", integration["id"])
+    replayed = await api.post(f"integrationruns/{run['id']}/replay")
+    assert replayed.status_code == 409
+    assert replayed.json()["code"] == "run.under_way"
+    assert (await send(api, "GET", f"integrationconfigs/{integration['id']}"))["status"] == "WAITING"
+
+
+async def test_bills_are_held_while_an_integration_is_disabled_and_counted_where_it_is_new(
+    api: httpx.AsyncClient, db: Database
+) -> None:
+    await add_credential(db)
+    config = {"destination": "Stripe", "entityType": "Bill", "integrationCredentialsId": "c1"}
+    first = await send(api, "POST", "integrationconfigs", config)
+    await send(api, "POST", f"integrationconfigs/{first['id']}/disable")
+    await send(api, "POST", "accounts", ACCOUNT)
+    await send(api, "PUT", "bills/b1", a_bill())
+    runs_of_bill = "integrationruns/Bill/b1"
+    held = (await send(api, "GET", runs_of_bill))["data"][0]
+    assert (held["status"], held["holdReason"]) == ("DISABLED", "disabled")
+    await send(api, "POST", f"integrationconfigs/{first['id']}/enable")
+    assert (await send(api, "GET", runs_of_bill))["data"][0]["state"] == "queued"
+    second = await send(api, "POST", "integrationconfigs", config)
+    assert second["billsInScope"] == {"count": 1, "totals": {"EUR": Decimal("12.50")}}
+    assert await send(api, "POST", f"integrationconfigs/{second['id']}/send") == {"runs": 1}
+
+
+async def test_an_unknown_run_is_not_replayed(api: httpx.AsyncClient) -> None:
     assert (await api.post("integrationruns/none/replay")).status_code == 404
