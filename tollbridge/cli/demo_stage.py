@@ -194,7 +194,7 @@ def _table(runs: list[dict[str, Any]], height: int) -> Any:
     ordered = sorted(runs, key=lambda run: str(run["dtLastModified"]), reverse=True)
     ordered.sort(key=lambda run: run["state"] != "failed")
     for run in ordered[: max(5, height - 6)]:
-        total = f"{run['total']:,f} {run['currency']}" if isinstance(run.get("total"), (int, Decimal)) else ""
+        total = f"{Decimal(run['total']):,f} {run['currency']}" if "total" in run else ""
         table.add_row(
             run["entityId"],
             Text(run["status"], style_of("status", run["status"])),

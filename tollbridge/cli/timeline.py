@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import sys
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import typer
@@ -36,7 +38,7 @@ def _head(run: dict[str, Any]) -> Iterator[str]:
 
 def _end(run: dict[str, Any]) -> Iterator[str]:
     if run.get("externalId"):
-        total = f", {plain(run['total'])} {run['currency']}" if hasattr(run.get("total"), "as_tuple") else ""
+        total = f", {plain(Decimal(run['total']))} {run['currency']}" if "total" in run else ""
         yield f"there: {run['externalId']}{total}"
     for name in ("url", "note", "error", "hint"):
         if run.get(name):
@@ -49,7 +51,7 @@ def _steps(steps: list[dict[str, Any]], *, log: bool) -> Iterator[str]:
         return
     first, last = min(moments), max(moments)
     widest = min(40, max(len(step["name"]) for step in steps))
-    room = max(20, shutil.get_terminal_size().columns - widest - BAR - 34)
+    room = max(20, shutil.get_terminal_size().columns - widest - BAR - 26) if sys.stdout.isatty() else None
     for step in steps:
         began, ended = moment(step["dtStarted"]), moment(step.get("dtCompleted"))
         assert began is not None
