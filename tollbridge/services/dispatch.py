@@ -53,7 +53,10 @@ class InScope:
 async def dispatch_bills(
     tx: Tx, org_id: str, bills: Sequence[BillFacts], cause: Cause, now: datetime
 ) -> list[Decision]:
-    """Make the runs that follow from the change of these bills, and supersede or cancel those not started yet."""
+    """Make the runs that follow from the change of these bills, and supersede or cancel those not started yet.
+
+    The caller holds the locks of the bills, so that of two changes of one bill the later is dispatched later.
+    """
     if not bills:
         return []
     connection = await raw(tx)
@@ -86,11 +89,16 @@ async def dispatch_bills(
 
 
 async def _lock(connection: Connection, org_id: str, bills: Sequence[BillFacts], more: Iterable[str]) -> list[Standing]:
-    """Lock the lanes of the bills' runs, and more; answer the runs as they stand then."""
+    """Lock the lanes of the bills' runs that have not started, and more; answer the runs as they stand then.
+
+    A run that came into being meanwhile in a lane that is not locked is left out: nobody may touch it.
+    """
     ids = [bill.id for bill in bills]
     before = await dispatching.standing_runs(connection, org_id, ids)
-    await lanes.lock(connection, {*more, *(run.lane for run in before if _unstarted(run))})
-    return await dispatching.standing_runs(connection, org_id, ids)
+    locked = {*more, *(run.lane for run in before if _unstarted(run))}
+    await lanes.lock(connection, locked)
+    after = await dispatching.standing_runs(connection, org_id, ids)
+    return [run for run in after if run.lane in locked or not _unstarted(run)]
 
 
 def _unstarted(run: Standing) -> bool:
