@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from tollbridge.domain import json_text
 from tollbridge.domain.bill_input import BillInput, content_hash, read_bill
+from tollbridge.domain.bill_shape import BILL, LINE
 from tollbridge.domain.billing import MAX_LINES, LineItemType
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.money import apportion, exponent, quantum, round_half_up, to_minor, total_of
@@ -306,3 +307,40 @@ def test_a_total_one_unit_off_is_refused(subtotals: list[Decimal], currency: str
 @given(st.sampled_from(list(LineItemType)))
 def test_every_kind_of_line_is_taken(kind: LineItemType) -> None:
     assert taken(a_bill(a_line(lineItemType=kind.value))).lines[0]["lineItemType"] == kind
+
+
+json_values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.decimals()
+    | st.text()
+    | st.sampled_from(["EUR", "2026-10-31", "0000-00-00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00:00+23:59"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=5,
+)
+
+
+def taken_or_refused(value: Any) -> BillInput | Invalid:
+    try:
+        return read_bill(value)
+    except Invalid as found:
+        return found
+
+
+@given(st.sampled_from([*BILL.fields, "id", "version", "lineItems"]), json_values)
+def test_whatever_stands_in_a_field_is_taken_or_refused_by_its_name(name: str, value: Any) -> None:
+    found = taken_or_refused({**a_bill(), name: value})
+    if isinstance(found, Invalid):
+        assert found.field
+    else:
+        assert json_text.parse(json_text.dump(found.body)) == found.body
+
+
+@given(st.sampled_from(list(LINE.fields)), json_values)
+def test_whatever_stands_in_a_line_is_taken_or_refused_by_its_name(name: str, value: Any) -> None:
+    found = taken_or_refused(a_bill({**a_line(), name: value}))
+    if isinstance(found, Invalid):
+        assert found.field
+    else:
+        assert json_text.parse(json_text.dump(list(found.lines))) == list(found.lines)
