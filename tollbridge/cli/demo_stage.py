@@ -187,10 +187,11 @@ def _table(runs: list[dict[str, Any]], height: int) -> Any:
     from rich.text import Text
 
     counts = Counter(run["status"] for run in runs)
-    table = Table(box=None, header_style="bold", pad_edge=False)
+    table = Table(box=None, header_style="bold", pad_edge=False, expand=True)
     table.title = "   ".join(f"{count} {status}" for status, count in sorted(counts.items()))
-    for heading in ("Bill", "Status", "Total", "Invoice", "Error"):
+    for heading in ("Bill", "Status", "Total", "Invoice"):
         table.add_column(heading, no_wrap=True, justify="right" if heading == "Total" else "left")
+    table.add_column("Error", no_wrap=True, ratio=1)
     ordered = sorted(runs, key=lambda run: str(run["dtLastModified"]), reverse=True)
     ordered.sort(key=lambda run: run["state"] != "failed")
     for run in ordered[: max(5, height - 6)]:
