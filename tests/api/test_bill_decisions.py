@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.api.entities import ACCOUNT, a_bill, ndjson, send
+from tests.api.entities import ACCOUNT, a_bill, add_credential, ndjson, send
 from tests.api.test_integrations import STRIPE, add_credential
 from tollbridge.domain import json_text
 from tollbridge.store.db import Database
