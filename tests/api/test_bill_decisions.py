@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from tests.api.entities import ACCOUNT, a_bill, add_credential, ndjson, send
-from tests.api.test_integrations import STRIPE, add_credential
+from tests.api.test_integrations import STRIPE
 from tollbridge.domain import json_text
 from tollbridge.store.db import Database
 
