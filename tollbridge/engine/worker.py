@@ -55,6 +55,10 @@ RECONNECT = 0.5
 """Seconds between attempts to reach the queue again."""
 PATIENT_WAITS = (0.1, 0.3, 0.6, 1.0, 2.0)
 """Seconds between attempts of one transaction; together shorter than a lease."""
+BEAT, SWEEP = 0.25, 0.3
+"""Parts of a lease between two signs of life and between two sweeps: a killed worker's runs go on after at most 1.3
+leases."""
+TRIM = timedelta(minutes=1)
 JOB_LOG_KEPT = timedelta(hours=1)
 
 
@@ -100,19 +104,22 @@ class Worker:
         await work.register_worker(
             self._db, self.id, socket.gethostname(), os.getpid(), version("tollbridge"), clock.now()
         )
-        beats = asyncio.create_task(self._every(self._settings.lease / 4, self._beat))
-        sweeps = asyncio.create_task(self._every(self._settings.lease * 0.3, self._sweep))
+        lease = self._settings.lease
+        chores = [
+            asyncio.create_task(self._every(lease * BEAT, self._beat)),
+            asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
+            asyncio.create_task(self._every(TRIM, self._trim)),
+        ]
         queue = asyncio.create_task(self._take_jobs(stop))
         stopped = asyncio.create_task(stop.wait())
         log.info("worker ready", worker_id=self.id)
         try:
-            await asyncio.wait({beats, sweeps, queue, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*chores, queue, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stop.set()
-            # Neither ends by itself but by a bug, and without them the leases are not safe.
-            if beats.done():
-                beats.result()
-            if sweeps.done():
-                sweeps.result()
+            # None ends by itself but by a bug, and without them the leases are not safe.
+            for chore in chores:
+                if chore.done():
+                    chore.result()
             log.info("worker draining", runs=len(self._held))
             await asyncio.wait({queue}, timeout=self._settings.drain.total_seconds())
             if not queue.done():
@@ -122,9 +129,8 @@ class Worker:
             await work.leave(self._db, self.id)
             return True
         finally:
-            beats.cancel()
-            sweeps.cancel()
-            stopped.cancel()
+            for task in (*chores, stopped):
+                task.cancel()
 
     async def _take_jobs(self, stop: asyncio.Event) -> None:
         """Hand the queue's jobs to `_handle`; after a lost database with a new pool and a new queue."""
@@ -246,8 +252,12 @@ class Worker:
         found = await work.sweep(self._db, clock.now())
         if found:
             log.info("due runs without a job", runs=found)
-        async with self._db.hot() as connection:
-            await jobs.trim_log(connection, clock.now() - JOB_LOG_KEPT)
+
+    async def _trim(self) -> None:
+        more = True
+        while more:
+            async with self._db.hot() as connection:
+                more = await jobs.trim_log(connection, clock.now() - JOB_LOG_KEPT)
 
     async def _every(self, period: timedelta, task: Callable[[], Awaitable[None]]) -> None:
         while True:

@@ -95,10 +95,13 @@ async def due_without_job(connection: Connection, now: datetime, limit: int) -> 
     return [Job(row["id"], row["fence"], now, row["urgent"]) for row in rows]
 
 
-async def trim_log(connection: Connection, before: datetime) -> None:
-    """Forget a batch of pgqueuer's own log from before that moment; it writes three rows per job and keeps them."""
+async def trim_log(connection: Connection, before: datetime) -> bool:
+    """Forget a batch of pgqueuer's own log from before that moment; it writes three rows per job and keeps them.
+
+    Answers whether there may be more.
+    """
     # The oldest have the lowest ids; `created` has no index.
-    await connection.execute(
+    done = await connection.execute(
         """
         DELETE FROM queue.pgqueuer_log WHERE created < $1 AND id IN (
             SELECT id FROM queue.pgqueuer_log ORDER BY id LIMIT $2)
@@ -106,3 +109,4 @@ async def trim_log(connection: Connection, before: datetime) -> None:
         before,
         LOG_BATCH,
     )
+    return str(done) == f"DELETE {LOG_BATCH}"
