@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from pathlib import Path
+from urllib.request import Request, urlopen
 
 import pytest
 
+from tollbridge.cli.demo_data.generate import FAILING_ACCOUNT
+from tollbridge.sandbox.stripe import KEY
+
+BILL = f"2026-10-{FAILING_ACCOUNT.removeprefix('acc-')}"
 COMMAND = [sys.executable, "-m", "tollbridge.cli.main", "demo"]
 
 
@@ -34,7 +40,9 @@ def test_the_month_arrives_once_with_every_total_and_the_one_failure_says_what_t
     assert list(tmp_home.iterdir()) == []
 
 
-def test_sigterm_ends_it_with_all_its_processes(environ: dict[str, str], tmp_home: Path) -> None:
+def test_it_stays_to_be_tried_and_sigterm_ends_it_with_all_its_processes(
+    environ: dict[str, str], tmp_home: Path
+) -> None:
     process = subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environ)
     with process:
         assert process.stderr is not None
@@ -45,10 +53,44 @@ def test_sigterm_ends_it_with_all_its_processes(environ: dict[str, str], tmp_hom
             said += line
         children = _children_of(process.pid)
         assert len(children) >= 3
+        _repair_and_replay(said, environ)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 130
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
     assert list(tmp_home.iterdir()) == []
+
+
+def _repair_and_replay(said: str, environ: dict[str, str]) -> None:
+    """What a person does with the failed run, by the commands and the address that the demo names."""
+    exports = dict(re.findall(r"(TOLLBRIDGE_\w+)=(\S+)", said))
+
+    def runs(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "tollbridge.cli.main", "runs", *arguments]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ | exports)
+
+    (failed,) = (json.loads(line) for line in runs("list", "--failed", "--json").stdout.splitlines())
+    shown = runs("show", BILL)
+    assert "Create the draft invoice" in shown.stdout
+    assert "hint: Give the customer an e-mail address" in shown.stdout
+    watched = runs("watch", failed["id"])
+    assert (watched.returncode, "no e-mail address" in watched.stderr) == (6, True)
+
+    (customer,) = re.findall(r"customer (cus_\w+)", failed["error"])
+    (stand_in,) = re.findall(r"Stand-in  (\S+)", said)
+    repair = Request(f"{stand_in}/v1/customers/{customer}", b"email=billing%40harbour-lights.example")
+    repair.add_header("Authorization", f"Bearer {KEY}")
+    with urlopen(repair, timeout=30) as answer:
+        assert answer.status == 200
+
+    replayed = runs("replay", "--failed", "--since", "2h", "--yes", "--json")
+    again = json.loads(replayed.stdout)
+    assert again["replayOf"] == failed["id"]
+    assert runs("watch", again["id"]).returncode == 0
+    assert runs("list", "--failed", "--json").stdout == ""
+    with urlopen(f"{stand_in}/_admin/books", timeout=30) as answer:
+        invoices = json.loads(answer.read())["invoices"]
+    (invoice,) = [each for each in invoices if each["metadata"]["bill_id"] == BILL]
+    assert (invoice["status"], invoice["emails"]) == ("open", 1)
 
 
 def _children_of(process: int) -> list[int]:
