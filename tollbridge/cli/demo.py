@@ -26,14 +26,15 @@ def demo(
     """
     from tollbridge.cli import demo_stage as stage
     from tollbridge.cli.demo_books import audit
-    from tollbridge.cli.fleet import Ended, fleet
+    from tollbridge.cli.fleet import Ended, fleet, uninterrupted
     from tollbridge.cli.init import make_organization
 
     began = time.monotonic()
     try:
         with fleet() as (ships, settings):
             say("Starting database, API, worker and a stand-in for Stripe …")
-            made = asyncio.run(make_organization(settings, "Demo"))
+            with uninterrupted():
+                made = asyncio.run(make_organization(settings, "Demo"))
             scene = stage.set_up(ships, Profile("", made.org_id, made.key_id, made.secret))
             bills = stage.import_month(scene)
             runs = stage.follow(scene, ships, len(bills), quiet=as_json)

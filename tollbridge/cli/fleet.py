@@ -23,6 +23,7 @@ from tollbridge.settings import Settings
 
 START = 60.0
 STOP = 15.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 class Ended(BaseException):
@@ -99,6 +100,7 @@ class Fleet:
 @contextmanager
 def fleet() -> Iterator[tuple[Fleet, Settings]]:
     """A fleet with an empty home, and the settings for it; at the end, SIGTERM included, nothing of it is left."""
+    from tollbridge.store import embedded
     from tollbridge.store.db import database_dsn
 
     with ExitStack() as stack:
@@ -115,7 +117,10 @@ def fleet() -> Iterator[tuple[Fleet, Settings]]:
             "TOLLBRIDGE_POSTGRES_USER": settings.postgres_user,
         }
         # Held all the time, so that the database does not stop between two of the processes.
-        stack.enter_context(database_dsn(settings))
+        # The home is ours alone: whatever was interrupted half-way, the database ends with it.
+        stack.callback(embedded.stop, settings)
+        with uninterrupted():
+            stack.enter_context(database_dsn(settings))
         ships = Fleet(home, surroundings | own)
         stack.callback(ships.stop)
         # Once the end has begun nobody can stop it half-way.
@@ -142,15 +147,29 @@ def _temporary() -> Iterator[str]:
 
 
 @contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Signals wait until its end: a database that is half made, or half open, cannot be left in order."""
+    came: list[int] = []
+    before = {each: signal.signal(each, lambda number, frame: came.append(number)) for each in SIGNALS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+    if came:
+        signal.raise_signal(came[0])
+
+
+@contextmanager
 def _ending_in_order() -> Iterator[None]:
     def end(number: int, frame: FrameType | None) -> None:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
         raise Ended
 
-    before = [signal.getsignal(each) for each in (signal.SIGTERM, signal.SIGINT)]
+    before = {each: signal.getsignal(each) for each in SIGNALS}
     signal.signal(signal.SIGTERM, end)
     try:
         yield
     finally:
-        for each, handler in zip((signal.SIGTERM, signal.SIGINT), before, strict=True):
+        for each, handler in before.items():
             signal.signal(each, handler)
