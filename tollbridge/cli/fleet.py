@@ -40,7 +40,8 @@ class Fleet:
 
     def start(self, name: str, *arguments: str, **environ: str) -> None:
         """Start `tollbridge` with these arguments in a session of its own, so that Ctrl-C reaches us alone."""
-        with (self.home / f"{name}.log").open("ab") as log:
+        # A process that was started but not yet noted would be nobody's.
+        with uninterrupted(), (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(  # noqa: S603 this very program
                 [sys.executable, "-m", "tollbridge.cli.main", *arguments],
                 stdin=subprocess.DEVNULL,
