@@ -239,6 +239,17 @@ async def test_a_refusal_ends_the_step_and_leaves_nothing_in_doubt() -> None:
     assert refused.state is StepState.REFUSED
 
 
+async def test_a_key_that_was_refused_is_used_up_and_the_repaired_request_goes_out_under_another() -> None:
+    world = World(keeping())
+    world.vendor.failing_for_good("/lines", 400)
+    assert fault(await world.attempt()).code == "vendor.400"
+    # The cause is repaired, so the request is another one; the vendor would refuse it under the old key.
+    world.total = Decimal("11.00")
+    assert isinstance(await world.attempt(), Delivered)
+    assert paths(world.vendor) == PATHS
+    assert ("GET", "/lines") in world.vendor.seen
+
+
 async def test_a_refusal_of_a_repeated_send_says_nothing_about_the_first() -> None:
     world = World(keeping())
     world.vendor.troubles["/lines"] = [lost]
@@ -349,9 +360,9 @@ async def test_a_rate_limit_stops_the_run_and_slows_everyone_on_the_credential()
     limited = fault(await world.attempt())
     assert (limited.kind, limited.retry_after) == (FaultKind.RATE_LIMITED, timedelta(seconds=7))
     assert world.slowed == [timedelta(seconds=7)]
-    refused = world.state("/invoices")
-    assert refused
-    assert refused.state is StepState.REFUSED
+    turned_away = world.state("/invoices")
+    assert turned_away
+    assert turned_away.state is StepState.TURNED_AWAY
     assert isinstance(await world.attempt(), Delivered)
 
 
@@ -367,9 +378,9 @@ async def test_a_rejected_credential_ends_the_attempt_without_doubt() -> None:
     world = World(keeping())
     world.vendor.troubles["/invoices"] = [status(401)]
     assert fault(await world.attempt()).kind is FaultKind.UNAUTHORIZED
-    refused = world.state("/invoices")
-    assert refused
-    assert refused.state is StepState.REFUSED
+    turned_away = world.state("/invoices")
+    assert turned_away
+    assert turned_away.state is StepState.TURNED_AWAY
 
 
 async def test_a_stored_credential_that_does_not_fit_asks_for_another_and_does_not_show_it() -> None:

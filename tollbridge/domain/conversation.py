@@ -31,8 +31,17 @@ class StepState(StrEnum):
     """What is known of the last send of a write."""
 
     SENT = "sent"
+    """It may have taken effect."""
     DONE = "done"
+    """It took effect."""
     REFUSED = "refused"
+    """It took no effect, and the other side may have kept its refusal under the key."""
+    TURNED_AWAY = "turned_away"
+    """It took no effect, and the other side did not take it up: the key is as good as new."""
+
+    @property
+    def took_no_effect(self) -> bool:
+        return self in (StepState.REFUSED, StepState.TURNED_AWAY)
 
 
 class LedgerState(StrEnum):

@@ -52,11 +52,18 @@ def plan_write(
 
     `same_version` is false where the ledger knows the step of another version of the document, which was sent under
     another key. `changed` is true where another request has an answer on record.
+
+    A key under which a write was refused is used up: the other side may answer from what it kept, or refuse the key
+    because the cause was repaired and so the request is another one.
     """
-    earlier = known if known is not None and known.state is not StepState.REFUSED else None
+    earlier = None if known is None or known.state.took_no_effect else known
     epoch = known.epoch if known is not None and same_version else FIRST_EPOCH
-    next_epoch = epoch + 1 if earlier is not None and same_version else epoch
-    key_holds = not changed and (earlier is None or (same_version and _key_holds(earlier, guarantees, now)))
+    used_up = same_version and known is not None and known.state is not StepState.TURNED_AWAY
+    if earlier is not None:
+        key_holds = not changed and same_version and _key_holds(earlier, guarantees, now)
+    else:
+        key_holds = not changed and not used_up
+    next_epoch = epoch + 1 if used_up else epoch
     if key_holds and not look_first:
         return Plan(False, epoch, next_epoch, earlier)
     if can_look:
@@ -81,6 +88,8 @@ def effect_of(
         return StepState.DONE
     if _may_have_worked(answer, fault) or replayed or earlier is not None:
         return None
+    if isinstance(answer, NoReply) or fault.kind in (FaultKind.UNAUTHORIZED, FaultKind.RATE_LIMITED):
+        return StepState.TURNED_AWAY
     return StepState.REFUSED
 
 

@@ -158,7 +158,7 @@ class Drive:
                     "Save the integration again with a valid value, then replay the run.",
                 )
             ) from None
-        return connector.deliver(Delivery(run.bill, config, run.mappings, self._system, run.started_at))
+        return connector.deliver(Delivery(run.bill(), config, run.mappings, self._system, run.started_at))
 
     async def _converse(self, flow: Generator[Step | Pause, Reply, Outcome]) -> Outcome:
         try:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any
 
 from tollbridge.connectors.base import connector_of
 from tollbridge.domain.bill_output import bill_of
 from tollbridge.domain.billing import Bill
-from tollbridge.domain.conversation import LedgerKey, LedgerRow, LedgerState, Recorded, StepState
+from tollbridge.domain.conversation import LedgerKey, LedgerRow, LedgerState, Recorded
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import BillOptions, CredentialStatus, Mappings, read_layer
 from tollbridge.domain.runs import Flow, HoldReason, RunState
@@ -31,9 +32,9 @@ DOCUMENT = "invoice"
 class Claimed:
     """A run with all that its flow needs, leased to one worker.
 
-    `fence` must come back with every record and settlement. `bill` is prepared (usage lines joined, accounting product
-    put in) and None for checks. `tenant` is empty for checks. `worked` is the working time so far. `ledgers` has the
-    rows of the entity and of its account in this tenant.
+    `fence` must come back with every record and settlement. `bill` reads the stored bill as it is sent, which raises
+    where it cannot be read, and is None for checks. `tenant` is empty for checks. `worked` is the working time so far.
+    `ledgers` has the rows of the entity and of its account in this tenant.
     """
 
     run_id: str
@@ -52,7 +53,7 @@ class Claimed:
     secrets: Mapping[str, Any]
     config: Mapping[str, Any]
     mappings: Mappings
-    bill: Bill | None
+    bill: Callable[[], Bill] | None
     started_at: datetime
     attempt: int
     worked: timedelta
@@ -274,12 +275,12 @@ def _may_start(each: _Candidate, books: Mapping[Place, Stored], resting: list[Re
 
 def took_effect(row: LedgerRow) -> bool:
     """Whether anything of this version stands, or may stand, in the other system."""
-    return row.state is LedgerState.DONE or any(step.state is not StepState.REFUSED for step in row.steps.values())
+    return row.state is LedgerState.DONE or any(not step.state.took_no_effect for step in row.steps.values())
 
 
 @dataclass(frozen=True, slots=True)
 class _Content:
-    bill: Bill
+    bill: Callable[[], Bill]
     account: Mapping[str, Any]
     ids: frozenset[str]
 
@@ -299,11 +300,15 @@ async def _bills(
         if found is None or account is None:
             resting.append(Resting(run["id"], RunState.CANCELLED, None, "The bill was deleted."))
             continue
-        body, lines = found
-        options = read_layer(BillOptions, configs[run["id"]])
-        bill = bill_of(run["entity_id"], run["revision"], body, lines, run["account_id"], account, options)
-        contents[run["id"]] = _Content(bill, account, frozenset(_ids_in(run, lines)))
+        contents[run["id"]] = _Content(
+            partial(_prepared, run, *found, account, configs[run["id"]]), account, frozenset(_ids_in(run, found[1]))
+        )
     return contents
+
+
+def _prepared(run: Mapping[str, Any], body: Any, lines: Any, account: Any, config: Mapping[str, Any]) -> Bill:
+    options = read_layer(BillOptions, config)
+    return bill_of(run["entity_id"], run["revision"], body, lines, run["account_id"], account, options)
 
 
 def _ids_in(run: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> Iterable[str]:

@@ -112,13 +112,14 @@ async def reject_credential(
     connection: Connection, key: Key, error: str, *, checked: bool, invalid: bool, now: datetime
 ) -> bool:
     """The other side did not accept the credential, or, where it was checked, its candidate: that one is dropped and
-    leaves the status as it was. `invalid` says that it never will.
+    leaves status and error as they were. `invalid` says that it never will.
 
     Answers whether a credential that worked until now does no longer.
     """
     was = await connection.fetchval(
         """
-        UPDATE credentials c SET error = $3, checked_at = $6,
+        UPDATE credentials c SET checked_at = $6,
+            error = CASE WHEN $4 AND c.candidate IS NOT NULL THEN c.error ELSE $3 END,
             candidate = CASE WHEN $4 THEN NULL ELSE c.candidate END,
             status = CASE WHEN $5 AND NOT ($4 AND c.candidate IS NOT NULL) THEN 'INVALID' ELSE c.status END
         FROM (SELECT status FROM credentials WHERE org_id = $1 AND id = $2 FOR UPDATE) old
