@@ -113,7 +113,7 @@ async def test_a_revoked_key_holds_the_run_with_the_vendors_words(stage: Stage) 
     assert run["hint"]
 
 
-async def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(stage: Stage) -> None:
+async def test_a_bill_that_cannot_be_read_fails_with_an_incident_and_does_not_hold_up_the_others(stage: Stage) -> None:
     checker = await stage.start_worker()
     await stage.connect()
     checker.signal(signal.SIGTERM)
@@ -122,10 +122,11 @@ async def test_a_run_that_cannot_be_read_does_not_hold_up_the_others(stage: Stag
     await stage.bill("b2", "a1", "12.34")
     async with stage.parts.db.hot() as connection:
         await connection.execute("UPDATE bill_revisions SET lines = '[{}]' WHERE bill_id = 'b1'")
-    worker = await stage.start_worker()
-    await stage.reaches("delivered")
-    await worker.says("run left to its lease")
-    assert {run["entity_id"]: run["state"] for run in await stage.runs()} == {"b1": "queued", "b2": "delivered"}
+    await stage.start_worker()
+    await stage.ended(2)
+    runs = {run["entity_id"]: run for run in await stage.runs()}
+    assert (runs["b1"]["state"], runs["b2"]["state"]) == ("failed", "delivered")
+    assert runs["b1"]["fault_code"] == "tollbridge.bug"
 
 
 async def test_a_restart_of_the_database_is_survived_without_a_word_lost(tmp_home: Path) -> None:
