@@ -11,6 +11,7 @@ from fastapi import FastAPI, Response
 from structlog.testing import capture_logs
 
 from tests.api.conftest import basic
+from tollbridge.domain.access import Permission
 from tollbridge.services import organizations, service_users
 from tollbridge.services.access import RECHECK, Gate
 from tollbridge.services.caller import Caller
@@ -82,12 +83,12 @@ async def test_a_token_stops_working_soon_after_its_key_is_made_inactive(
     moment = 0.0
     gate = Gate(parts.db, b"k" * 32, timedelta(hours=1), lambda: moment)
     token = (await gate.issue(organization.key_id, organization.secret)).text
-    caller = await gate.admit(token, "org 1")
+    caller = await gate.admit(token, "org 1", Permission.READ)
     assert caller == Caller("org 1", f"SERVICE_USER_{organization.service_user_id}")
     await service_users.set_key_active(parts.db, caller, organization.service_user_id, organization.key_id, False)
     moment += RECHECK
     with pytest.raises(Exception, match="inactive"):
-        await gate.admit(token, "org 1")
+        await gate.admit(token, "org 1", Permission.READ)
 
 
 @pytest.mark.parametrize(
@@ -157,7 +158,7 @@ async def test_extensions_are_marked_in_our_openapi_document(visitor: httpx.Asyn
     document = (await visitor.get("/openapi.json")).json()
     operation = document["paths"]["/organizations/{orgId}/serviceusers"]["post"]
     assert operation["x-extension"] is True
-    assert operation["requestBody"]["content"]["application/json"]["schema"]["required"] == ["name"]
+    assert operation["requestBody"]["content"]["application/json"]["schema"]["required"] == ["name", "role"]
     assert "422" not in operation["responses"]
     assert "x-extension" not in document["paths"]["/oauth/token"]["post"]
 

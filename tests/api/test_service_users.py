@@ -9,7 +9,7 @@ from tollbridge.services.organizations import NewOrganization
 async def test_a_service_user_is_created_read_changed_listed_and_deleted(
     api: httpx.AsyncClient, organization: NewOrganization
 ) -> None:
-    made = (await api.post("serviceusers", json={"name": "CI", "version": 0, "id": "mine"})).json()
+    made = (await api.post("serviceusers", json={"name": "CI", "role": "viewer", "version": 0, "id": "mine"})).json()
     assert made["name"] == "CI"
     assert made["version"] == 1
     assert made["id"] != "mine"
@@ -31,7 +31,7 @@ async def test_a_service_user_is_created_read_changed_listed_and_deleted(
 
 async def test_a_list_comes_newest_first_and_page_by_page(api: httpx.AsyncClient) -> None:
     for name in "ABC":
-        await api.post("serviceusers", json={"name": name})
+        await api.post("serviceusers", json={"name": name, "role": "viewer"})
     first = (await api.get("serviceusers", params={"pageSize": 3})).json()
     assert [entry["name"] for entry in first["data"]] == ["C", "B", "A"]
     second = (await api.get("serviceusers", params={"pageSize": 3, "nextToken": first["nextToken"]})).json()
@@ -40,7 +40,7 @@ async def test_a_list_comes_newest_first_and_page_by_page(api: httpx.AsyncClient
 
 
 async def test_the_secret_of_a_key_is_shown_once_and_the_key_can_be_switched(api: httpx.AsyncClient) -> None:
-    user = (await api.post("serviceusers", json={"name": "CI"})).json()
+    user = (await api.post("serviceusers", json={"name": "CI", "role": "source"})).json()
     keys = f"serviceusers/{user['id']}/accesskeys"
     made = (await api.post(keys)).json()
     headers = {"Authorization": basic(made["apiKey"], made.pop("apiSecret"))}
@@ -61,3 +61,9 @@ async def test_the_secret_of_a_key_is_shown_once_and_the_key_can_be_switched(api
 async def test_nobody_deletes_its_own_service_user(api: httpx.AsyncClient, organization: NewOrganization) -> None:
     answer = await api.delete(f"serviceusers/{organization.service_user_id}")
     assert answer.status_code == 409
+
+
+async def test_nobody_changes_its_own_role(api: httpx.AsyncClient, organization: NewOrganization) -> None:
+    own = f"serviceusers/{organization.service_user_id}"
+    assert (await api.put(own, json={"name": "Me", "role": "viewer"})).status_code == 409
+    assert (await api.put(own, json={"name": "Me"})).json()["role"] == "administrator"

@@ -9,8 +9,9 @@ from tollbridge.api.wire import (
     Body,
     Json,
     Many,
+    MayReadBilling,
+    MayWriteBilling,
     Paging100,
-    TheCaller,
     TheParts,
     described,
     entity,
@@ -24,7 +25,7 @@ router = APIRouter(prefix=f"{ORG}/accounts", tags=["Accounts"])
 @router.get("")
 async def list_accounts(
     parts: TheParts,
-    caller: TheCaller,
+    caller: MayReadBilling,
     paging: Paging100,
     ids: Many = [],  # noqa: B006
     codes: Many = [],  # noqa: B006
@@ -33,20 +34,20 @@ async def list_accounts(
 
 
 @router.post("", openapi_extra=described(ACCOUNTS.shape))
-async def create_account(parts: TheParts, caller: TheCaller, body: Body) -> Json:
+async def create_account(parts: TheParts, caller: MayWriteBilling, body: Body) -> Json:
     return Json(entity(await ACCOUNTS.create(parts.db, caller, body)))
 
 
 @router.get("/{id}")
-async def retrieve_account(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def retrieve_account(parts: TheParts, caller: MayReadBilling, id: str) -> Json:
     return Json(entity(await ACCOUNTS.retrieve(parts.db, caller, id)))
 
 
 @router.put("/{id}", openapi_extra=described(ACCOUNTS.shape))
-async def update_account(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+async def update_account(parts: TheParts, caller: MayWriteBilling, id: str, body: Body) -> Json:
     return Json(entity(await ACCOUNTS.update(parts.db, caller, id, body)))
 
 
 @router.delete("/{id}")
-async def delete_account(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def delete_account(parts: TheParts, caller: MayWriteBilling, id: str) -> Json:
     return Json(entity(await ACCOUNTS.delete(parts.db, caller, id)))

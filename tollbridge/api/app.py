@@ -17,12 +17,13 @@ from tollbridge.api import (
     imports,
     integrations,
     oauth,
+    permissions,
     products,
     runs,
     service_users,
 )
 
-_ROUTERS = (
+ROUTERS = (
     health.router,
     oauth.router,
     service_users.router,
@@ -67,7 +68,8 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
         docs_url=None,
         redoc_url=None,
     )
-    for router in _ROUTERS:
+    permissions.declare(ROUTERS)
+    for router in ROUTERS:
         app.include_router(router)
     errors.install(app)
     return app

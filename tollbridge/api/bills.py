@@ -14,8 +14,10 @@ from tollbridge.api.wire import (
     Body,
     Json,
     Many,
+    MayApprove,
+    MayReadBilling,
+    MayWriteBilling,
     Paging100,
-    TheCaller,
     TheParts,
     described,
     entity,
@@ -93,7 +95,7 @@ def _filters(
 @router.get("")
 async def list_bills(
     parts: TheParts,
-    caller: TheCaller,
+    caller: MayReadBilling,
     paging: Paging100,
     filters: Annotated[Filters, Depends(_filters)],
     excludeLineItems: bool = False,
@@ -110,7 +112,7 @@ async def list_bills(
 @router.post("/approve", openapi_extra=described(bills.APPROVE))
 async def approve_bills(
     parts: TheParts,
-    caller: TheCaller,
+    caller: MayApprove,
     body: Body,
     invoiced: TheInvoiceDates,
     accountIds: Many = [],  # noqa: B006
@@ -127,44 +129,44 @@ async def approve_bills(
 
 
 @router.get("/latest/{accountId}")
-async def latest_bill(parts: TheParts, caller: TheCaller, accountId: str) -> Json:
+async def latest_bill(parts: TheParts, caller: MayReadBilling, accountId: str) -> Json:
     return Json(_wire(await bills.latest(parts.db, caller, accountId)))
 
 
 @router.get("/{id}")
-async def retrieve_bill(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def retrieve_bill(parts: TheParts, caller: MayReadBilling, id: str) -> Json:
     return Json(_wire(await bills.retrieve(parts.db, caller, id)))
 
 
 @router.put("/{id}", openapi_extra=_PUT)
-async def put_bill(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+async def put_bill(parts: TheParts, caller: MayWriteBilling, id: str, body: Body) -> Json:
     """Create or replace a bill; replacing one by the same changes nothing."""
     return _decided(*await bills.put(parts.db, caller, id, body))
 
 
 @router.delete("/{id}")
-async def delete_bill(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def delete_bill(parts: TheParts, caller: MayWriteBilling, id: str) -> Json:
     return Json(_wire(await bills.delete(parts.db, caller, id)))
 
 
 @router.put("/{id}/status", openapi_extra=described(bills.STATUS))
-async def update_bill_status(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+async def update_bill_status(parts: TheParts, caller: MayApprove, id: str, body: Body) -> Json:
     return _decided(*await bills.set_status(parts.db, caller, id, body))
 
 
 @router.put("/{id}/lock")
-async def lock_bill(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def lock_bill(parts: TheParts, caller: MayApprove, id: str) -> Json:
     return Json(_wire(await bills.lock(parts.db, caller, id)))
 
 
 @router.get("/{billId}/lineitems")
-async def list_line_items(parts: TheParts, caller: TheCaller, paging: Paging100, billId: str) -> Json:
+async def list_line_items(parts: TheParts, caller: MayReadBilling, paging: Paging100, billId: str) -> Json:
     bill, lines, token = await bills.lines(parts.db, caller, billId, paging.size, paging.token)
     return listed([_line(bill, line) for line in lines], token)
 
 
 @router.get("/{billId}/lineitems/{id}")
-async def retrieve_line_item(parts: TheParts, caller: TheCaller, billId: str, id: str) -> Json:
+async def retrieve_line_item(parts: TheParts, caller: MayReadBilling, billId: str, id: str) -> Json:
     return Json(_line(*await bills.line(parts.db, caller, billId, id)))
 
 

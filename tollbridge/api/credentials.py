@@ -6,7 +6,18 @@ from typing import Any
 
 from fastapi import APIRouter
 
-from tollbridge.api.wire import ORG, Body, Json, Paging200, TheCaller, TheParts, described, entity, page, timestamp
+from tollbridge.api.wire import (
+    ORG,
+    Body,
+    Json,
+    MayUseCredentials,
+    Paging200,
+    TheParts,
+    described,
+    entity,
+    page,
+    timestamp,
+)
 from tollbridge.services import credentials
 from tollbridge.services.credentials import Saved
 from tollbridge.store.records import Record
@@ -18,35 +29,35 @@ BARE = described(extension=True)
 
 @router.get("", openapi_extra=BARE)
 async def list_credentials(
-    parts: TheParts, caller: TheCaller, paging: Paging200, destination: str | None = None
+    parts: TheParts, caller: MayUseCredentials, paging: Paging200, destination: str | None = None
 ) -> Json:
     return page(await credentials.page(parts, caller, destination, paging.size, paging.token), _credential)
 
 
 @router.post("", openapi_extra=WITH_BODY)
-async def create_credential(parts: TheParts, caller: TheCaller, body: Body) -> Json:
+async def create_credential(parts: TheParts, caller: MayUseCredentials, body: Body) -> Json:
     """Keep a credential and check it: beside the fields shown here the body has those of the system."""
     return Json(_saved(await credentials.create(parts, caller, body)))
 
 
 @router.get("/{id}", openapi_extra=BARE)
-async def retrieve_credential(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def retrieve_credential(parts: TheParts, caller: MayUseCredentials, id: str) -> Json:
     return Json(_credential(await credentials.retrieve(parts, caller, id)))
 
 
 @router.put("/{id}", openapi_extra=WITH_BODY)
-async def update_credential(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+async def update_credential(parts: TheParts, caller: MayUseCredentials, id: str, body: Body) -> Json:
     """Rename it, or replace its secret; without any of the system's fields the secret stays."""
     return Json(_saved(await credentials.update(parts, caller, id, body)))
 
 
 @router.delete("/{id}", openapi_extra=BARE)
-async def delete_credential(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def delete_credential(parts: TheParts, caller: MayUseCredentials, id: str) -> Json:
     return Json(_credential(await credentials.delete(parts, caller, id)))
 
 
 @router.post("/{id}/check", openapi_extra=BARE)
-async def check_credential(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def check_credential(parts: TheParts, caller: MayUseCredentials, id: str) -> Json:
     return Json(_saved(await credentials.check(parts, caller, id)))
 
 

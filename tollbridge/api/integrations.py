@@ -10,8 +10,10 @@ from tollbridge.api.wire import (
     ORG,
     Body,
     Json,
+    MayConfigure,
+    MayDeliver,
+    MayRead,
     Paging200,
-    TheCaller,
     TheParts,
     described,
     entity,
@@ -30,13 +32,13 @@ BARE = described(extension=True)
 
 
 @router.get("/available")
-async def available(caller: TheCaller, systemName: str | None = None, entityType: str | None = None) -> Json:
+async def available(caller: MayRead, systemName: str | None = None, entityType: str | None = None) -> Json:
     """The options in their layers: of every integration, of an entity type, of a system, of its credential."""
     return Json(systems.catalogue(systemName, entityType))
 
 
 @router.get("/available/systems")
-async def available_systems(caller: TheCaller, entityType: str | None = None) -> Json:
+async def available_systems(caller: MayRead, entityType: str | None = None) -> Json:
     return Json(
         [
             {
@@ -51,20 +53,20 @@ async def available_systems(caller: TheCaller, entityType: str | None = None) ->
 
 
 @router.get("/available/{systemName}/entities")
-async def available_entities(caller: TheCaller, systemName: str) -> Json:
+async def available_entities(caller: MayRead, systemName: str) -> Json:
     names = systems.entity_types(systemName)
     return Json([{"entityType": name, "readableName": name, "released": True} for name in names])
 
 
 @router.get("/available/{systemName}/auth/{entityType}")
-async def available_auth(caller: TheCaller, systemName: str, entityType: str) -> Json:
+async def available_auth(caller: MayRead, systemName: str, entityType: str) -> Json:
     return Json(systems.auth_options(systemName, entityType))
 
 
 @router.get("/entity/{entityType}")
 async def get_by_entity(
     parts: TheParts,
-    caller: TheCaller,
+    caller: MayRead,
     entityType: str,
     destination: str | None = None,
     destinationId: str | None = None,
@@ -78,45 +80,45 @@ async def get_by_entity(
 
 @router.get("")
 async def list_integrations(
-    parts: TheParts, caller: TheCaller, paging: Paging200, destinationId: str | None = None
+    parts: TheParts, caller: MayRead, paging: Paging200, destinationId: str | None = None
 ) -> Json:
     found, standings = await integrations.page(parts.db, caller, destinationId, paging.size, paging.token)
     return listed([_integration(record, standings[record.id]) for record in found.data], found.next_token)
 
 
 @router.post("", openapi_extra=WITH_BODY)
-async def create_integration(parts: TheParts, caller: TheCaller, body: Body) -> Json:
+async def create_integration(parts: TheParts, caller: MayConfigure, body: Body) -> Json:
     return Json(_saved(await integrations.create(parts.db, caller, body)))
 
 
 @router.get("/{id}")
-async def retrieve_integration(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def retrieve_integration(parts: TheParts, caller: MayRead, id: str) -> Json:
     return Json(_with_run(await integrations.retrieve(parts.db, caller, id)))
 
 
 @router.put("/{id}", openapi_extra=WITH_BODY)
-async def update_integration(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+async def update_integration(parts: TheParts, caller: MayConfigure, id: str, body: Body) -> Json:
     return Json(_saved(await integrations.update(parts.db, caller, id, body)))
 
 
 @router.delete("/{id}")
-async def delete_integration(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def delete_integration(parts: TheParts, caller: MayConfigure, id: str) -> Json:
     deleted = await integrations.delete(parts.db, caller, id)
     return Json(_integration(deleted.record, deleted.standing))
 
 
 @router.post("/{id}/enable")
-async def enable_integration(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def enable_integration(parts: TheParts, caller: MayConfigure, id: str) -> Json:
     return Json(_with_run(await integrations.enable(parts.db, caller, id)))
 
 
 @router.post("/{id}/disable", openapi_extra=described(integrations.DISABLE, extension=True))
-async def disable_integration(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+async def disable_integration(parts: TheParts, caller: MayConfigure, id: str, body: Body) -> Json:
     return Json(_with_run(await integrations.disable(parts.db, caller, id, body)))
 
 
 @router.post("/{id}/send", openapi_extra=BARE)
-async def send_existing(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def send_existing(parts: TheParts, caller: MayDeliver, id: str) -> Json:
     """Make a run for every bill in scope that was never delivered and has none under way."""
     return Json({"runs": await dispatch.send_existing(parts.db, caller, id)})
 

@@ -9,8 +9,9 @@ from tollbridge.api.wire import (
     Body,
     Json,
     Many,
+    MayReadBilling,
+    MayWriteBilling,
     Paging200,
-    TheCaller,
     TheParts,
     described,
     entity,
@@ -24,7 +25,7 @@ router = APIRouter(prefix=f"{ORG}/products", tags=["Products"])
 @router.get("")
 async def list_products(
     parts: TheParts,
-    caller: TheCaller,
+    caller: MayReadBilling,
     paging: Paging200,
     ids: Many = [],  # noqa: B006
     codes: Many = [],  # noqa: B006
@@ -33,20 +34,20 @@ async def list_products(
 
 
 @router.post("", openapi_extra=described(PRODUCTS.shape))
-async def create_product(parts: TheParts, caller: TheCaller, body: Body) -> Json:
+async def create_product(parts: TheParts, caller: MayWriteBilling, body: Body) -> Json:
     return Json(entity(await PRODUCTS.create(parts.db, caller, body)))
 
 
 @router.get("/{id}")
-async def retrieve_product(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def retrieve_product(parts: TheParts, caller: MayReadBilling, id: str) -> Json:
     return Json(entity(await PRODUCTS.retrieve(parts.db, caller, id)))
 
 
 @router.put("/{id}", openapi_extra=described(PRODUCTS.shape))
-async def update_product(parts: TheParts, caller: TheCaller, id: str, body: Body) -> Json:
+async def update_product(parts: TheParts, caller: MayWriteBilling, id: str, body: Body) -> Json:
     return Json(entity(await PRODUCTS.update(parts.db, caller, id, body)))
 
 
 @router.delete("/{id}")
-async def delete_product(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def delete_product(parts: TheParts, caller: MayWriteBilling, id: str) -> Json:
     return Json(entity(await PRODUCTS.delete(parts.db, caller, id)))

@@ -13,8 +13,9 @@ from tollbridge.api.wire import (
     ORG,
     Json,
     Many,
+    MayDeliver,
+    MayRead,
     Paging200,
-    TheCaller,
     TheParts,
     described,
     instant_of,
@@ -64,7 +65,7 @@ Window = Annotated[dict[str, Any], Depends(_window)]
 @router.get("", openapi_extra=BARE)
 async def list_all_runs(
     parts: TheParts,
-    caller: TheCaller,
+    caller: MayRead,
     window: Window,
     integrationId: str | None = None,
     credentialId: str | None = None,
@@ -73,27 +74,27 @@ async def list_all_runs(
 
 
 @router.get("/logs/{id}")
-async def get_run_log(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def get_run_log(parts: TheParts, caller: MayRead, id: str) -> Json:
     text = text_of(await _log(parts, caller, id))
     return Json({"Payload": base64.b64encode(text.encode()).decode()})
 
 
 @router.get("/destinations/{destinationId}")
 async def list_runs_of_destination(
-    parts: TheParts, caller: TheCaller, window: Window, destinationId: str, destination: str | None = None
+    parts: TheParts, caller: MayRead, window: Window, destinationId: str, destination: str | None = None
 ) -> Json:
     return await _list(parts, caller, window, destination=destination, destination_id=destinationId)
 
 
 @router.get("/{id}")
-async def get_run(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def get_run(parts: TheParts, caller: MayRead, id: str) -> Json:
     """One run, with the configuration that is or was in force for it."""
     log = await _log(parts, caller, id)
     return Json(_run(log.run) | ({"configuration": log.config} if log.config is not None else {}))
 
 
 @router.get("/{id}/steps", openapi_extra=BARE)
-async def get_run_steps(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def get_run_steps(parts: TheParts, caller: MayRead, id: str) -> Json:
     """The run as a timeline: what was asked and answered, and the options, mappings and account as they were."""
     log = await _log(parts, caller, id)
     return Json(
@@ -108,20 +109,20 @@ async def get_run_steps(parts: TheParts, caller: TheCaller, id: str) -> Json:
 
 
 @router.post("/{id}/replay", openapi_extra=BARE)
-async def replay_run(parts: TheParts, caller: TheCaller, id: str) -> Json:
+async def replay_run(parts: TheParts, caller: MayDeliver, id: str) -> Json:
     """Deliver again what the run was to deliver; looks first whether it already took effect."""
     return Json(_run(await runs.replay(parts.db, caller, id)))
 
 
 @router.get("/{entityType}/latest")
-async def get_latest_runs(parts: TheParts, caller: TheCaller, entityType: str, ids: Many = NO_IDS) -> Json:
+async def get_latest_runs(parts: TheParts, caller: MayRead, entityType: str, ids: Many = NO_IDS) -> Json:
     """The newest run of each of the entities that has one."""
     found = await _latest(parts, caller, entityType, ids)
     return listed([_run(found[id]) for id in dict.fromkeys(ids) if id in found])
 
 
 @router.get("/{entityType}/latest/{id}")
-async def get_latest_run(parts: TheParts, caller: TheCaller, entityType: str, id: str) -> Json:
+async def get_latest_run(parts: TheParts, caller: MayRead, entityType: str, id: str) -> Json:
     found = await _latest(parts, caller, entityType, [id])
     if id not in found:
         raise missing(f"run of the {entityType}", id)
@@ -129,9 +130,7 @@ async def get_latest_run(parts: TheParts, caller: TheCaller, entityType: str, id
 
 
 @router.get("/{entityType}/{entityId}")
-async def list_runs_of_entity(
-    parts: TheParts, caller: TheCaller, window: Window, entityType: str, entityId: str
-) -> Json:
+async def list_runs_of_entity(parts: TheParts, caller: MayRead, window: Window, entityType: str, entityId: str) -> Json:
     return await _list(parts, caller, window, entity_type=entityType, entity_id=entityId)
 
 

@@ -12,6 +12,7 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 from pydantic import AfterValidator
 
 from tollbridge.domain import json_text
+from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Forbidden, Invalid, TooLarge
 from tollbridge.domain.fields import Shape, read_instant
 from tollbridge.services.caller import Caller
@@ -42,22 +43,38 @@ TheParts = Annotated[Parts, Depends(parts_of)]
 _bearer = HTTPBearer(auto_error=False, description="The access_token of POST /oauth/token.")
 
 
-async def caller_of(
-    parts: TheParts,
-    orgId: str,
-    token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
-) -> Caller:
-    """Who asks, in the organization of the path; raises Forbidden."""
-    if token is None:
-        raise Forbidden(
-            "access.missing",
-            "The request carries no access token.",
-            "Send Authorization: Bearer with the access_token of POST /oauth/token.",
-        )
-    return await parts.gate.admit(token.credentials, orgId)
+@dataclass(frozen=True, slots=True)
+class Needs:
+    """The dependency by which a route declares what its caller must be permitted; its value is the caller."""
+
+    permission: Permission
+
+    async def __call__(
+        self,
+        parts: TheParts,
+        orgId: str,
+        token: Annotated[HTTPAuthorizationCredentials | None, Depends(_bearer)],
+    ) -> Caller:
+        """Who asks, in the organization of the path; raises Forbidden."""
+        if token is None:
+            raise Forbidden(
+                "access.missing",
+                "The request carries no access token.",
+                "Send Authorization: Bearer with the access_token of POST /oauth/token.",
+            )
+        return await parts.gate.admit(token.credentials, orgId, self.permission)
 
 
-TheCaller = Annotated[Caller, Depends(caller_of)]
+MayReadBilling = Annotated[Caller, Depends(Needs(Permission.READ_BILLING))]
+MayWriteBilling = Annotated[Caller, Depends(Needs(Permission.WRITE_BILLING))]
+MayApprove = Annotated[Caller, Depends(Needs(Permission.APPROVE))]
+MayRead = Annotated[Caller, Depends(Needs(Permission.READ))]
+MayMap = Annotated[Caller, Depends(Needs(Permission.MAP))]
+MayDeliver = Annotated[Caller, Depends(Needs(Permission.DELIVER))]
+MayConfigure = Annotated[Caller, Depends(Needs(Permission.CONFIGURE))]
+MayUseCredentials = Annotated[Caller, Depends(Needs(Permission.CREDENTIALS))]
+MayAdminister = Annotated[Caller, Depends(Needs(Permission.ADMINISTER))]
+"""The caller of a route, who has the permission named. Every route of an organization has one of them."""
 
 
 async def read_bytes(request: Request, limit: int) -> bytes:

@@ -1,7 +1,7 @@
 """Who may come in: access keys are exchanged for tokens, and a token names the caller.
 
 Tokens are signed, so that issuing one writes nothing and any process that has the vault's key can check it; whether the
-key behind a token is still active is asked of the database, at most every few seconds.
+key behind a token is still active, and its role, are asked of the database, at most every few seconds.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from datetime import timedelta
 
 import jwt
 
+from tollbridge.domain.access import Permission, Role, demand
 from tollbridge.domain.errors import Forbidden, Unauthenticated
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
@@ -23,7 +24,7 @@ from tollbridge.store.access_keys import AccessKey
 from tollbridge.store.db import Database
 
 RECHECK = 3.0
-"""Seconds for which a key that was found active may still be used after it was made inactive."""
+"""Seconds for which a key may still be used as it was found after it was made inactive or got another role."""
 
 _ALGORITHM = "HS256"
 _ASK_AGAIN = "Ask for a new token at POST /oauth/token with the access key and its secret."
@@ -52,11 +53,12 @@ class Gate:
         self._key = key
         self._lifetime = lifetime
         self._monotonic = monotonic
-        self._seen: dict[str, float] = {}
+        self._seen: dict[str, tuple[float, Role]] = {}
 
     async def issue(self, key_id: str, secret: str) -> Token:
         """A token for the key; raises Unauthenticated where the pair is wrong or the key inactive."""
-        key = await self._find(key_id)
+        found = await self._find(key_id)
+        key = found[0] if found else None
         # Compared also where there is no such key, so that the time taken does not tell.
         matches = hmac.compare_digest(hash_secret(secret), key.secret_hash if key else b"\x00" * 32)
         if key is None or not matches or not key.active:
@@ -76,8 +78,8 @@ class Gate:
         }
         return Token(jwt.encode(claims, self._key, _ALGORITHM), seconds)
 
-    async def admit(self, token: str, org_id: str) -> Caller:
-        """The caller with this token, in this organization; raises Forbidden."""
+    async def admit(self, token: str, org_id: str, permission: Permission) -> Caller:
+        """The caller with this token, in this organization; raises Forbidden, also where the role may not do this."""
         claims = self._claims(token)
         if claims["org"] != org_id:
             raise Forbidden(
@@ -86,8 +88,9 @@ class Gate:
                 "Use the organization id that was shown with the key.",
                 "orgId",
             )
-        await self._check_active(claims["key"])
-        return Caller(org_id, f"SERVICE_USER_{claims['sub']}")
+        role = await self._role(claims["key"])
+        demand(role, permission)
+        return Caller(org_id, f"SERVICE_USER_{claims['sub']}", role)
 
     def _claims(self, token: str) -> dict[str, str]:
         try:
@@ -100,19 +103,22 @@ class Gate:
             raise Forbidden("access.token", "The access token is not one of ours.", _ASK_AGAIN) from None
         return claims
 
-    async def _check_active(self, key_id: str) -> None:
-        if self._monotonic() - self._seen.get(key_id, float("-inf")) < RECHECK:
-            return
-        key = await self._find(key_id)
-        if key is None or not key.active:
+    async def _role(self, key_id: str) -> Role:
+        seen, role = self._seen.get(key_id, (float("-inf"), Role.VIEWER))
+        if self._monotonic() - seen < RECHECK:
+            return role
+        found = await self._find(key_id)
+        if found is None or not found[0].active:
             self._seen.pop(key_id, None)
             raise Forbidden(
                 "access.inactive",
                 "The access key behind this token was made inactive or deleted.",
                 "Use another access key, or have this one activated.",
             )
-        self._seen[key_id] = self._monotonic()
+        role = Role(found[1])
+        self._seen[key_id] = (self._monotonic(), role)
+        return role
 
-    async def _find(self, key_id: str) -> AccessKey | None:
+    async def _find(self, key_id: str) -> tuple[AccessKey, str] | None:
         async with self._db.transaction() as tx:
-            return await access_keys.find(tx, key_id)
+            return await access_keys.find_with_role(tx, key_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tollbridge.domain.access import Role
 from tollbridge.domain.errors import Conflict
 from tollbridge.domain.fields import identifier, trimmed
 from tollbridge.services import clock, service_users
@@ -36,6 +37,6 @@ async def create(db: Database, name: str, org_id: str | None = None) -> NewOrgan
                 "organization.exists", f"There is an organization {org_id} already.", "Choose another id.", "id"
             )
         await organizations.add(tx, org_id, name, clock.now())
-        user = await service_users.add(tx, caller, {"name": "Administrator"})
+        user = await service_users.add(tx, caller, {"name": "Administrator", "role": Role.ADMINISTRATOR.value})
         key = await service_users.add_key(tx, caller, user.id)
     return NewOrganization(org_id, name, user.id, key.id, key.secret)

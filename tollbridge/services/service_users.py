@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tollbridge.domain.access import Role
 from tollbridge.domain.errors import Conflict
-from tollbridge.domain.fields import Shape, required, trimmed
+from tollbridge.domain.fields import Shape, one_of, required, trimmed
 from tollbridge.services import clock
 from tollbridge.services.access import hash_secret
 from tollbridge.services.caller import Caller
@@ -20,7 +21,11 @@ from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import service_users
 
 NOUN = "service user"
-BODY = Shape({"name": required(trimmed(least=1, most=200))})
+_NAME = required(trimmed(least=1, most=200))
+_ROLE = one_of(Role)
+BODY = Shape({"name": _NAME, "role": required(_ROLE)})
+CHANGE = Shape({"name": _NAME, "role": _ROLE})
+"""Without a role it stays what it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +44,7 @@ async def create(db: Database, caller: Caller, body: Any) -> Record:
 async def add(tx: Tx, caller: Caller, body: Any) -> Record:
     """The same inside a transaction of the caller's."""
     kept = BODY.check(body)
-    record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, name=kept["name"])
+    record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, **kept)
     await records.add(tx, service_users, record)
     return record
 
@@ -55,11 +60,20 @@ async def page(db: Database, caller: Caller, size: int, token: str | None) -> Pa
 
 
 async def update(db: Database, caller: Caller, id: str, body: Mapping[str, Any]) -> Record:
-    kept = BODY.check(body)
+    """Rename it, or give it another role; raises Conflict for the caller's own role, who would lock itself out."""
+    given = CHANGE.check(body)
     async with db.transaction() as tx:
         record = await load(tx, service_users, caller.org_id, id, NOUN, lock=True)
         check_version(record, body)
-        changed = record.changed(clock.now(), caller.principal, body=kept, name=kept["name"])
+        kept = {"role": record["role"], **given}
+        if _is_own(caller, id) and kept["role"] != record["role"]:
+            raise Conflict(
+                "service_user.own",
+                f"{record['name']} is the service user of this very call.",
+                "Change its role with an access key of another service user.",
+                "role",
+            )
+        changed = record.changed(clock.now(), caller.principal, body=kept, **kept)
         await records.save(tx, service_users, changed)
     return changed
 
@@ -68,7 +82,7 @@ async def delete(db: Database, caller: Caller, id: str) -> Record:
     """Delete it with its keys; raises Conflict for the caller itself, who would lock itself out."""
     async with db.transaction() as tx:
         record = await load(tx, service_users, caller.org_id, id, NOUN, lock=True)
-        if caller.principal == f"SERVICE_USER_{id}":
+        if _is_own(caller, id):
             raise Conflict(
                 "service_user.own",
                 f"{record['name']} is the service user of this very call.",
@@ -116,6 +130,10 @@ async def delete_key(db: Database, caller: Caller, service_user_id: str, id: str
         key = await _key(tx, caller, service_user_id, id)
         await access_keys.remove(tx, id)
     return key
+
+
+def _is_own(caller: Caller, id: str) -> bool:
+    return caller.principal == f"SERVICE_USER_{id}"
 
 
 async def _key(tx: Tx, caller: Caller, service_user_id: str, id: str) -> AccessKey:

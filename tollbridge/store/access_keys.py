@@ -9,7 +9,7 @@ from datetime import datetime
 from sqlalchemy import delete, insert, select, update
 
 from tollbridge.store.db import Tx
-from tollbridge.store.schema import access_keys
+from tollbridge.store.schema import access_keys, service_users
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,22 @@ async def find(tx: Tx, id: str) -> AccessKey | None:
     """The key, in whatever organization it is."""
     row = (await tx.execute(select(access_keys).where(access_keys.c.id == id))).first()
     return AccessKey(**row._mapping) if row else None
+
+
+async def find_with_role(tx: Tx, id: str) -> tuple[AccessKey, str] | None:
+    """The key and the role of its service user, in whatever organization they are."""
+    users = service_users.c
+    query = (
+        select(access_keys, users.role)
+        .join(service_users, (users.org_id == access_keys.c.org_id) & (users.id == access_keys.c.service_user_id))
+        .where(access_keys.c.id == id)
+    )
+    row = (await tx.execute(query)).first()
+    if row is None:
+        return None
+    values = dict(row._mapping)
+    role: str = values.pop("role")
+    return AccessKey(**values), role
 
 
 async def of_service_user(tx: Tx, org_id: str, service_user_id: str) -> Sequence[AccessKey]:

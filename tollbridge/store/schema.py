@@ -63,7 +63,7 @@ organizations = Table(
     _col("name", Text),
     _when("created_at"),
 )
-service_users = _record("service_users", _col("name", Text))
+service_users = _record("service_users", _col("name", Text), _col("role", Text))
 access_keys = Table(
     "access_keys",
     metadata,

@@ -25,6 +25,7 @@ _STATEMENTS = (
         updated_by text NOT NULL,
         body jsonb NOT NULL,
         name text NOT NULL,
+        role text NOT NULL,
         PRIMARY KEY (org_id, id)
     )
     """,
