@@ -80,6 +80,21 @@ async def test_a_server_that_was_stopped_on_purpose_stays_stopped_under_its_user
     assert embedded.status(Settings(home=tmp_home)).state == "stopped"
 
 
+async def test_who_is_cancelled_while_the_embedded_server_starts_leaves_none_behind(tmp_home: Path) -> None:
+    async def use() -> None:
+        async with open_database(Settings(home=tmp_home)):
+            raise AssertionError("cancelled before")
+
+    opening = asyncio.create_task(use())
+    while not (tmp_home / "database" / "turn.lock").exists():  # noqa: ASYNC110 (nobody tells)
+        await asyncio.sleep(0.005)
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    found = embedded.status(Settings(home=tmp_home))
+    assert (found.state, found.used) == ("stopped", False)
+
+
 def _wait_for_death(home: Path) -> None:
     while embedded.status(Settings(home=home)).state != "stopped":
         time.sleep(0.005)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeAlias
@@ -93,14 +93,24 @@ async def raw(tx: Tx) -> Connection:
 @asynccontextmanager
 async def open_database(settings: Settings) -> AsyncIterator[Database]:
     """Open the database of the settings, starting the embedded one if need be; raises Refusal where it cannot be."""
-    # Starting and stopping a server blocks.
-    server = database_dsn(settings)
-    dsn = await asyncio.to_thread(server.__enter__)
+    revive = None if settings.database_url else partial(_revive, settings)
+    async with _in_thread(database_dsn(settings)) as dsn, connected(dsn, revive=revive) as database:
+        yield database
+
+
+@asynccontextmanager
+async def _in_thread(server: AbstractContextManager[str]) -> AsyncIterator[str]:
+    """Enter and leave in a thread, since starting and stopping a server blocks.
+
+    A thread cannot be cancelled: who is cancelled while it enters leaves again once it has.
+    """
+    entering = asyncio.create_task(asyncio.to_thread(server.__enter__))
     try:
-        async with connected(dsn, revive=None if settings.database_url else partial(_revive, settings)) as database:
-            yield database
+        yield await asyncio.shield(entering)
     finally:
-        await asyncio.to_thread(server.__exit__, None, None, None)
+        await asyncio.wait({entering})
+        if entering.exception() is None:
+            await asyncio.to_thread(server.__exit__, None, None, None)
 
 
 @asynccontextmanager
