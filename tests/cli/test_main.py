@@ -4,7 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+
+import pytest
+
+from tollbridge.cli import common, main, output
 
 HEAVY = {
     "fastapi",
@@ -93,3 +99,59 @@ def test_a_dry_run_needs_no_server_and_keeps_what_is_refused(tmp_path: Path) -> 
     assert done.stdout == "1 accepted, 1 refused (nothing was sent)\n"
     assert "line 2: billDate is missing" in done.stderr
     assert refused.read_text() == '{"id": "b2"}\n'
+
+
+def test_a_server_that_meets_an_error_of_its_own_is_exit_code_1(tmp_path: Path) -> None:
+    class Broken(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            self.send_response(500)
+            self.end_headers()
+            self.wfile.write(b'{"message": "Incident 42."}')
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    with HTTPServer(("127.0.0.1", 0), Broken) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        environ = dict.fromkeys(("TOLLBRIDGE_ORG", "TOLLBRIDGE_ACCESS_KEY", "TOLLBRIDGE_SECRET"), "x")
+        environ["TOLLBRIDGE_URL"] = f"http://127.0.0.1:{server.server_port}"
+        done = tollbridge("runs", "list", home=tmp_path, **environ)
+        server.shutdown()
+    assert (done.returncode, done.stderr) == (1, "error: Incident 42.\n")
+
+
+def test_quiet_leaves_out_what_is_no_error(tmp_path: Path) -> None:
+    file = tmp_path / "many.jsonl"
+    file.write_text("{}\n" * 1000)
+    told = tollbridge("import", "--dry-run", str(file), home=tmp_path)
+    quiet = tollbridge("--quiet", "import", "--dry-run", str(file), home=tmp_path)
+    assert (quiet.returncode, quiet.stdout) == (told.returncode, told.stdout)
+    assert "error: line 1: " in quiet.stderr
+    assert " more; --refused FILE" in told.stderr
+    assert " more; --refused FILE" not in quiet.stderr
+
+
+@pytest.mark.parametrize("colourless", [["--no-color"], []])
+def test_no_colour_is_shown_where_none_is_wanted(
+    colourless: list[str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "" if colourless else "1")
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setattr(sys, "argv", ["tollbridge", *colourless])
+    with pytest.raises(SystemExit):
+        main.run()
+    output._table(["status"], ["Status"], [["COMPLETE"]])
+    assert "32m" not in capsys.readouterr().out
+
+
+def test_what_is_printed_to_be_typed_is_this_program_as_it_was_called(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = tmp_path / "tollbridge"
+    installed.touch(mode=0o755)
+    monkeypatch.setattr(sys, "argv", [str(installed)])
+    assert common.program() == str(installed)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert common.program() == "tollbridge"
+    monkeypatch.setattr(sys, "argv", ["/x/tollbridge/cli/main.py"])
+    assert common.program() == f"{sys.executable} -m tollbridge.cli.main"

@@ -146,3 +146,17 @@ async def test_a_restart_of_the_database_is_survived_without_a_word_lost(tmp_hom
         assert {run["state"] for run in await stage.ended(2)} == {"delivered"}
         assert sums(stage) == {("open", "eur", 1234): 2}
         assert worker.process.returncode is None
+
+
+async def test_a_worker_whose_listener_was_cut_off_connects_again(stage: Stage) -> None:
+    worker = await stage.start_worker()
+    await stage.connect()
+    async with stage.parts.db.hot() as connection:
+        cut = await connection.fetch(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            " WHERE datname = current_database() AND query LIKE 'LISTEN %ch_pgqueuer%'"
+        )
+    assert len(cut) == 1
+    await worker.says("queue lost, connecting again")
+    await stage.bill("b1", "a0", "12.34")
+    assert [run["state"] for run in await stage.ended(1)] == ["delivered"]

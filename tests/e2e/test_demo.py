@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from urllib.request import Request, urlopen
 
@@ -58,6 +59,31 @@ def test_it_stays_to_be_tried_and_sigterm_ends_it_with_all_its_processes(
         assert process.wait(60) == 130
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
     assert list(tmp_home.iterdir()) == []
+
+
+def test_when_it_is_killed_its_processes_end_and_the_database_with_them(
+    environ: dict[str, str], tmp_home: Path
+) -> None:
+    process = subprocess.Popen(COMMAND, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=environ)
+    with process:
+        assert process.stderr is not None
+        while "Ctrl-C ends it" not in (line := process.stderr.readline()):
+            assert line
+        children = _children_of(process.pid)
+        process.kill()
+        process.wait()
+        deadline = time.monotonic() + 60
+        while [child for child in children if _lives(child)]:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def _lives(process: int) -> bool:
+    # One that nobody has waited for yet is dead all the same.
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def _repair_and_replay(said: str, environ: dict[str, str]) -> None:

@@ -12,6 +12,7 @@ from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnec
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
+from tollbridge.cli.common import Failure
 from tollbridge.cli.profiles import Profile
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import (
@@ -37,7 +38,9 @@ _BY_STATUS: dict[int, type[Refusal]] = {
     413: Invalid,
     422: Invalid,
     429: TooMany,
+    502: Unavailable,
     503: Unavailable,
+    504: Unavailable,
 }
 
 
@@ -135,7 +138,7 @@ def _read(response: HTTPResponse, content: bytes, what: str) -> Any:
     if 200 <= response.status < 300 and (value is not None or not content):
         return value
     told = value if isinstance(value, dict) else {}
-    raise _BY_STATUS.get(response.status, Refusal)(
+    raise _BY_STATUS.get(response.status, Failure if response.status >= 500 else Refusal)(
         str(told.get("code") or f"http.{response.status}"),
         str(
             told.get("message") or f"{what} answered {response.status} {response.reason}, which is not from Tollbridge."

@@ -5,6 +5,8 @@ Data goes to stdout, everything else to stderr.
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from enum import IntEnum
 from typing import Annotated, Any
@@ -30,6 +32,10 @@ class Exit(IntEnum):
     INTERRUPTED = 130
 
 
+class Failure(Refusal):
+    """Nothing is wrong with what was asked for: the server met an error of its own."""
+
+
 def exit_code(refusal: Refusal) -> Exit:
     """The exit code that tells this refusal."""
     match refusal:
@@ -39,6 +45,8 @@ def exit_code(refusal: Refusal) -> Exit:
             return Exit.UNREACHABLE
         case Invalid():
             return Exit.USAGE
+        case Failure():
+            return Exit.FAILED
         case _:
             return Exit.REFUSED
 
@@ -49,6 +57,15 @@ def read_settings() -> Settings:
         return Settings.read()
     except ValueError as error:
         raise Invalid("settings.malformed", f"{error}.", "Correct this environment variable or unset it.") from error
+
+
+def program() -> str:
+    """This command as it was called, so that what is printed works as it is typed."""
+    called = sys.argv[0]
+    if not os.path.basename(called).startswith("tollbridge"):
+        return f"{sys.executable} -m tollbridge.cli.main"
+    found = shutil.which("tollbridge")
+    return "tollbridge" if found and os.path.samefile(found, called) else called
 
 
 def answer(text: str, data: dict[str, Any], *, as_json: bool) -> None:

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from tollbridge.cli.common import AsJson, Exit
-from tollbridge.cli.output import put, put_json, put_rows, say
+from tollbridge.cli.common import AsJson, Exit, complain
+from tollbridge.cli.output import put, put_json, put_rows
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
 from tollbridge.domain.errors import Invalid
 
@@ -57,9 +57,8 @@ def create(
     else:
         put(f"{made['id']}\t{made['status']}\t{made.get('tenantName') or ''}")
     if made["status"] != "VALID":
-        say(f"error: {made.get('error') or 'It could not be checked yet.'}")
-        if made.get("checkRunId"):
-            say(f"hint: tollbridge runs show {made['checkRunId']}")
+        hint = f"See: tollbridge runs show {made['checkRunId']}" if made.get("checkRunId") else None
+        complain(made.get("error") or "It could not be checked yet.", hint)
         raise typer.Exit(Exit.FAILED)
 
 

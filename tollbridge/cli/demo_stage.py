@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from tollbridge.cli.client import Client
-from tollbridge.cli.common import complain
+from tollbridge.cli.common import complain, program
 from tollbridge.cli.demo_books import Outcome
 from tollbridge.cli.demo_data.generate import FAILING_ACCOUNT, FOLDER
 from tollbridge.cli.fleet import Fleet
@@ -237,8 +237,8 @@ def stay(scene: Scene, ships: Fleet) -> None:
         "Try, in another terminal:\n"
         f"  export TOLLBRIDGE_URL={profile.url} TOLLBRIDGE_ORG={profile.org} \\\n"
         f"    TOLLBRIDGE_ACCESS_KEY={profile.access_key} TOLLBRIDGE_SECRET={profile.secret}\n"
-        "  tollbridge runs list --failed\n"
-        f"  tollbridge runs show 2026-10-{FAILING_ACCOUNT.removeprefix('acc-')}\n"
+        f"  {program()} runs list --failed\n"
+        f"  {program()} runs show 2026-10-{FAILING_ACCOUNT.removeprefix('acc-')}\n"
         "Ctrl-C ends it and removes everything."
     )
     try:

@@ -16,8 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from types import FrameType
 
-from tollbridge.cli.common import read_settings
-from tollbridge.cli.output import say
+from tollbridge.cli.common import complain, read_settings
 from tollbridge.domain.errors import Refusal, Unavailable
 from tollbridge.settings import Settings
 
@@ -39,12 +38,15 @@ class Fleet:
     processes: dict[str, subprocess.Popen[bytes]] = field(default_factory=dict)
 
     def start(self, name: str, *arguments: str, **environ: str) -> None:
-        """Start `tollbridge` with these arguments in a session of its own, so that Ctrl-C reaches us alone."""
+        """Start `tollbridge` with these arguments in a session of its own, so that Ctrl-C reaches us alone.
+
+        Its standard input is ours to hold: whatever we die of, it ends and the process with it.
+        """
         # A process that was started but not yet noted would be nobody's.
         with uninterrupted(), (self.home / f"{name}.log").open("ab") as log:
             self.processes[name] = subprocess.Popen(  # noqa: S603 this very program
-                [sys.executable, "-m", "tollbridge.cli.main", *arguments],
-                stdin=subprocess.DEVNULL,
+                [sys.executable, "-m", "tollbridge.cli.main", "--end-with-stdin", *arguments],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
                 env=self.environ | environ,
@@ -86,8 +88,9 @@ class Fleet:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-            if process.stdout is not None:
-                process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                if pipe is not None:
+                    pipe.close()
         self.processes.clear()
 
     def log_of(self, name: str) -> str:
@@ -132,7 +135,7 @@ def fleet() -> Iterator[tuple[Fleet, Settings]]:
             # The logs go with the home.
             for name in ships.processes:
                 if tail := ships.log_of(name):
-                    say(f"{name}: {tail}")
+                    complain(f"{name}: {tail}")
             raise
 
 

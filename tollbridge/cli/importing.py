@@ -15,7 +15,7 @@ from typing import Annotated, Any, BinaryIO
 import typer
 
 from tollbridge.cli import sources
-from tollbridge.cli.common import AsJson, Exit
+from tollbridge.cli.common import AsJson, Exit, complain
 from tollbridge.cli.output import put, put_json, say
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
 from tollbridge.cli.sources import Item, Lines, Refused
@@ -237,9 +237,7 @@ def _counted(counts: Counter[str]) -> str:
 
 def _report(tally: Tally, *, kept: Path | None, dry_run: bool, as_json: bool) -> None:
     for refusal in tally.shown:
-        say(f"line {refusal['line']}: {refusal['message']}")
-        if "hint" in refusal:
-            say(f"  hint: {refusal['hint']}")
+        complain(f"line {refusal['line']}: {refusal['message']}", refusal.get("hint"))
     more = tally.counts["refused"] - len(tally.shown)
     if more > 0:
         say(f"and {more:,} more" + ("" if kept else "; --refused FILE keeps the refused lines"))

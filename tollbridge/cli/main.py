@@ -5,7 +5,10 @@ Command modules import the database, the network and the web framework inside th
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+import threading
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -13,6 +16,7 @@ import typer
 
 from tollbridge.cli import credentials, db, demo, importing, init, integrations, migrate, processes, runs
 from tollbridge.cli.common import Exit, complain, exit_code
+from tollbridge.cli.output import set_quiet
 from tollbridge.domain.errors import Refusal
 
 app = typer.Typer(
@@ -76,16 +80,32 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
+def _end_with_stdin() -> None:
+    while os.read(sys.stdin.fileno(), 1024):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
 @app.callback()
 def options(
     ctx: typer.Context,
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Say nothing on stderr but errors.")] = False,
+    no_color: Annotated[bool, typer.Option("--no-color", help="No colours, as with NO_COLOR=1.")] = False,
+    end_with_stdin: Annotated[
+        bool, typer.Option("--end-with-stdin", help="End in order when standard input ends.", hidden=True)
+    ] = False,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
     ] = False,
 ) -> None:
     """Keep the options that stand before the command; without a command, show the map."""
     ctx.obj.debug = debug
+    set_quiet(quiet)
+    if no_color:
+        os.environ["NO_COLOR"] = "1"
+    if end_with_stdin:
+        threading.Thread(target=_end_with_stdin, daemon=True).start()
     if ctx.invoked_subcommand is None:
         typer.echo(MAP, nl=False)
 

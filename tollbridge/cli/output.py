@@ -29,9 +29,19 @@ STYLES = {
 """Colours of states; every other state in these columns is trouble."""
 
 
+_quiet = False
+
+
+def set_quiet(quiet: bool) -> None:
+    """Leave out, in this process, what `say` says."""
+    global _quiet
+    _quiet = quiet
+
+
 def say(text: str) -> None:
-    """A sentence for a person, on stderr."""
-    typer.echo(text, err=True)
+    """A sentence for a person, on stderr; errors are not said but complained of."""
+    if not _quiet:
+        typer.echo(text, err=True)
 
 
 def put(text: str) -> None:
