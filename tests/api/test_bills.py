@@ -306,8 +306,9 @@ async def test_pages_of_lines_go_on_in_the_revision_in_which_they_began(api: htt
     third = await send(api, "GET", f"bills/b-1/lineitems?pageSize=2&nextToken={second['nextToken']}")
     assert [line["id"] for page in (first, second, third) for line in page["data"]] == ["1", "2", "3", "4", "5"]
     assert "nextToken" not in third
-    status, body = await refused(api, "GET", "bills/b-1/lineitems?nextToken=x")
-    assert (status, body["field"]) == (400, "nextToken")
+    for token in ("x", "1.", "1.9999999999999999999", "9999999999999999999.1"):
+        status, body = await refused(api, "GET", f"bills/b-1/lineitems?nextToken={token}")
+        assert (status, body["field"]) == (400, "nextToken")
 
 
 async def test_the_latest_bill_of_an_account_is_the_one_of_the_latest_date(api: httpx.AsyncClient) -> None:
@@ -322,3 +323,10 @@ async def test_a_bill_of_another_organization_is_not_there(api: httpx.AsyncClien
     await send(api, "PUT", "bills/b-1", a_bill())
     status, _ = await refused(api, "GET", "/organizations/other/bills/b-1")
     assert status in {403, 404}
+
+
+@pytest.mark.parametrize("id", ["%ff", "a%ED%A0%80"])
+async def test_an_id_that_is_no_utf_8_is_refused_and_not_taken_for_another(api: httpx.AsyncClient, id: str) -> None:
+    status, body = await refused(api, "PUT", f"bills/{id}", a_bill())
+    assert (status, body["code"]) == (400, "address.encoding")
+    assert (await send(api, "GET", "bills"))["data"] == []

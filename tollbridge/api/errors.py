@@ -84,8 +84,21 @@ async def _no_route(request: Request, error: Exception) -> Json:
     return Json(body, error.status_code, error.headers)
 
 
+def _unreadable(scope: Scope) -> Invalid | None:
+    """Why the address cannot be taken: two ids must never become one by what decoding leaves out."""
+    for part in (scope.get("raw_path") or b"", scope["query_string"]):
+        decoded = unquote_to_bytes(part)
+        if not _CONTROLS.isdisjoint(decoded):
+            return Invalid("address.unprintable", "The address contains a control character.", "Remove it (%00 …).")
+        try:
+            decoded.decode()
+        except UnicodeDecodeError:
+            return Invalid("address.encoding", "The address is not UTF-8.", "Percent-encode its UTF-8 bytes.")
+    return None
+
+
 class _Edge:
-    """Refuses addresses with control characters, and answers 500 with an incident id where a bug of ours came up."""
+    """Refuses addresses that are no text, and answers 500 with an incident id where a bug of ours came up."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -94,11 +107,9 @@ class _Edge:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        if not _CONTROLS.isdisjoint(unquote_to_bytes(scope.get("raw_path") or b"")) or not _CONTROLS.isdisjoint(
-            unquote_to_bytes(scope["query_string"])
-        ):
-            error = Invalid("address.unprintable", "The address contains a control character.", "Remove it (%00 …).")
-            await refusal(error)(scope, receive, send)
+        unreadable = _unreadable(scope)
+        if unreadable is not None:
+            await refusal(unreadable)(scope, receive, send)
             return
         started = False
 

@@ -119,7 +119,7 @@ async def lines(
 
 def _read_token(token: str) -> tuple[int, int]:
     revision, _, after = token.partition(".")
-    if not (revision.isdecimal() and after.isdecimal() and len(token) < 30):
+    if not (revision.isdecimal() and after.isdecimal() and len(revision) < 10 and len(after) < 10):
         raise Invalid(
             "paging.token",
             f"nextToken {token[:80]!r} is not one of ours.",
