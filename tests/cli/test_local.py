@@ -148,3 +148,20 @@ def test_what_is_not_there_is_exit_code_3_a_wrong_secret_4_and_nobody_to_ask_2(
         wrong = cli("runs", "list")
     assert (missing.returncode, wrong.returncode, asked.returncode) == (3, 4, 2)
     assert "--yes" in asked.stderr
+
+
+def test_an_integration_is_made_by_names_and_told_what_it_could_send(
+    environ: dict[str, str], cli: Callable[..., Done], tmp_path: Path
+) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        for kind in ("accounts", "bills"):
+            assert cli("import", "--kind", kind, str(FOLDER / f"{kind}.jsonl")).returncode == 0
+        options = ("--system", "stripe-test", "--name", "Invoices", "--set", 'accountIds=["acc-kitano-motors"]')
+        unknown = cli("integrations", "create", *options, "--credential", "Trial")
+        made = cli("integrations", "create", *options)
+        sent = cli("integrations", "send", "Invoices")
+        again = cli("integrations", "send", made.stdout.strip())
+    assert (unknown.returncode, "There are no credentials yet." in unknown.stderr) == (2, True)
+    assert "Bills here already that could be sent: 1 (85459 JPY)." in made.stderr
+    assert (sent.stdout, again.stdout) == ("Bills on their way: 1\n", "Bills on their way: 0\n")

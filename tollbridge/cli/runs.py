@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tollbridge.cli.common import AsJson, Exit, complain
+from tollbridge.cli.named import id_of
 from tollbridge.cli.output import moment, put, put_json, put_rows, say, show_moment
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
 from tollbridge.cli.timeline import lines_of
@@ -171,7 +172,7 @@ def _client(profile: str) -> Client:
 def _runs(client: Client, since: str | None, integration: str | None, **filters: object) -> Iterator[dict[str, Any]]:
     """Runs, newest first, that were made since then."""
     earliest = datetime.now(UTC) - read_duration(since) if since else None
-    chosen = _integration_id(client, integration) if integration else None
+    chosen = id_of(client, "integrationconfigs", "integration", integration, "--integration") if integration else None
     for run in client.pages("integrationruns", integrationId=chosen, **filters):
         made = moment(run.get("dtCreated"))
         if earliest and made and made < earliest:
@@ -187,21 +188,6 @@ def _failed(runs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
         if what not in seen and run["state"] == "failed" and run["entityType"] != "Credential":
             yield run
         seen.add(what)
-
-
-def _integration_id(client: Client, text: str) -> str:
-    """The id of the integration with this id or name; raises Invalid unless it is exactly one."""
-    known = list(client.pages("integrationconfigs"))
-    found = [each["id"] for each in known if text in (each["id"], each.get("name"))]
-    if len(found) != 1:
-        names = ", ".join(str(each.get("name")) for each in known[:8])
-        raise Invalid(
-            "integration.which",
-            f"{len(found) or 'No'} integrations are called {text!r}.",
-            f"Give the id of one; there are: {names}." if known else "There are no integrations yet.",
-            "--integration",
-        )
-    return str(found[0])
 
 
 def _steps(client: Client, identity: str) -> dict[str, Any]:
