@@ -49,6 +49,24 @@ async def test_a_bill_that_awaits_approval_is_sent_when_it_is_approved(api: http
     assert (approved["billId"], approved["decision"]) == ("b", "SEND")
 
 
+async def test_an_approval_taken_back_cancels_what_waited_for_it_and_may_come_again(api: httpx.AsyncClient) -> None:
+    approved_only = await integration(api, onlySendOnApproval=True)
+    always = await integration(api)
+    await send(api, "PUT", "bills/b", a_bill())
+    [first, _] = (await send(api, "PUT", "bills/b/status", {"status": "APPROVED"}))["integrations"]
+    [cancelled] = (await send(api, "PUT", "bills/b/status", {"status": "PENDING"}))["integrations"]
+    assert cancelled == {
+        "integrationConfigId": approved_only,
+        "decision": "CANCELLED",
+        "runId": first["runId"],
+        "reason": "The approval of the bill was taken back.",
+    }
+    states = {run["integrationId"]: run["state"] for run in (await send(api, "GET", "integrationruns"))["data"]}
+    assert states == {approved_only: "cancelled", always: "queued"}
+    again = (await send(api, "POST", "bills/approve", {"billIds": ["b"]}))["integrations"]
+    assert [each["decision"] for each in again] == ["SEND", "ALREADY"]
+
+
 async def test_an_import_counts_what_was_decided(api: httpx.AsyncClient) -> None:
     id = await integration(api, restrictedAccountIds=["never"])
     await send(api, "POST", "accounts", {**ACCOUNT, "id": "never", "code": "N"})

@@ -95,6 +95,8 @@ class Cause(StrEnum):
 
     CALCULATED = "CALCULATED"
     APPROVED = "APPROVED"
+    WITHDRAWN = "WITHDRAWN"
+    """Its approval was taken back."""
     DELETED = "DELETED"
 
 

@@ -174,7 +174,7 @@ async def _approve(tx: Tx, caller: Caller, pending: Sequence[Record]) -> tuple[i
 
 
 async def set_status(db: Database, caller: Caller, id: str, value: Any) -> tuple[Bill, Sequence[Decision]]:
-    """Approve one bill, or take its approval back; raises Conflict where it is locked."""
+    """Approve one bill, or take that back, which cancels what waited for it; raises Conflict where it is locked."""
     status = STATUS.check(value)["status"]
     decisions: Sequence[Decision] = ()
     async with db.transaction() as tx:
@@ -184,8 +184,15 @@ async def set_status(db: Database, caller: Caller, id: str, value: Any) -> tuple
             if status == BillStatus.APPROVED:
                 _, decisions = await _approve(tx, caller, [bill])
             else:
-                await records.save(tx, table, bill.changed(clock.now(), caller.principal, **PENDING))
+                decisions = await _withdraw(tx, caller, bill)
         return await _shown(tx, caller, id), decisions
+
+
+async def _withdraw(tx: Tx, caller: Caller, bill: Record) -> Sequence[Decision]:
+    now = clock.now()
+    pending = bill.changed(now, caller.principal, **PENDING)
+    await records.save(tx, table, pending)
+    return (await dispatch(tx, caller, [pending], Cause.WITHDRAWN, now)).get(bill.id, ())
 
 
 async def lock(db: Database, caller: Caller, id: str) -> Bill:

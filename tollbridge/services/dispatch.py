@@ -63,6 +63,8 @@ async def dispatch_bills(
     if cause is Cause.DELETED:
         return await _cancel(connection, org_id, bills, now)
     targets = await dispatching.targets(connection, org_id, entity_type=BILL)
+    if cause is Cause.WITHDRAWN:
+        return await _withdraw(connection, org_id, targets, bills, now)
     verdicts = [
         (target, bill, *decide(scope, bill))
         for target, scope in ((target, scope_of(target.config)) for target in targets)
@@ -106,11 +108,31 @@ def _unstarted(run: Standing) -> bool:
 
 
 async def _cancel(connection: Connection, org_id: str, bills: Sequence[BillFacts], now: datetime) -> list[Decision]:
-    standing = {run.id: run for run in await _lock(connection, org_id, bills, ())}
-    unstarted = [run.id for run in standing.values() if _unstarted(run)]
-    reason = "The bill was deleted."
-    ended = await rows.end_unstarted(connection, unstarted, RunState.CANCELLED, reason, now)
-    return [Decision(standing[id].bill_id, standing[id].integration_id, Verdict.CANCELLED, id, reason) for id in ended]
+    standing = await _lock(connection, org_id, bills, ())
+    return await _end(connection, standing, "The bill was deleted.", now)
+
+
+async def _withdraw(
+    connection: Connection, org_id: str, targets: Sequence[Target], bills: Sequence[BillFacts], now: datetime
+) -> list[Decision]:
+    """Cancel what has not started of the integrations that send these bills only when they are approved."""
+    waits = {
+        (target.id, bill.id)
+        for target, scope in ((target, scope_of(target.config)) for target in targets)
+        for bill in bills
+        if decide(scope, bill)[0] is Verdict.AWAITS_APPROVAL
+    }
+    standing = await _lock(connection, org_id, bills, ())
+    concerned = [run for run in standing if (run.integration_id, run.bill_id) in waits]
+    return await _end(connection, concerned, "The approval of the bill was taken back.", now)
+
+
+async def _end(connection: Connection, standing: Sequence[Standing], reason: str, now: datetime) -> list[Decision]:
+    unstarted = {run.id: run for run in standing if _unstarted(run)}
+    ended = await rows.end_unstarted(connection, list(unstarted), RunState.CANCELLED, reason, now)
+    return [
+        Decision(unstarted[id].bill_id, unstarted[id].integration_id, Verdict.CANCELLED, id, reason) for id in ended
+    ]
 
 
 async def _supersede(
