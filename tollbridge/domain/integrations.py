@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
+from functools import cache
 from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 from tollbridge.domain.billing import BillStatus
+from tollbridge.domain.changes import Correction, MoneyTo, OnChange
 
 Layer = TypeVar("Layer", bound="Options")
 
@@ -59,6 +61,24 @@ class BillOptions(Options):
     ] = Split.LINE
     use_accounting_product: Annotated[
         bool, Field(description="Where a line has an accounting product, use it in place of the product.")
+    ] = True
+    on_change: Annotated[
+        OnChange,
+        Field(
+            description="What happens where a bill changes, or is deleted, after its document became final there: hold "
+            "for a person, void and reissue, credit and reissue, a document over the difference, or leave as it is. "
+            "Drafts are always replaced."
+        ),
+    ] = OnChange.HOLD
+    change_money: Annotated[
+        MoneyTo,
+        Field(
+            description="Where money goes that is credited but was paid already: the customer's balance, a refund, or "
+            "given back out of band."
+        ),
+    ] = MoneyTo.BALANCE
+    change_mail: Annotated[
+        bool, Field(description="Mail corrected documents to the customer again, where the integration mails at all.")
     ] = True
 
 
@@ -125,8 +145,13 @@ class BillFacts:
 
 def read_layer(model: type[Layer], config: Mapping[str, Any]) -> Layer:
     """One layer of options out of a stored `configData`, in which all layers lie side by side."""
-    names = {to_camel(name) for name in model.model_fields}
+    names = _wire_names(model)
     return model.model_validate({name: value for name, value in config.items() if name in names})
+
+
+@cache
+def _wire_names(model: type[BaseModel]) -> frozenset[str]:
+    return frozenset(to_camel(name) for name in model.model_fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,14 +170,52 @@ def scope_of(config: Mapping[str, Any]) -> Scope:
     return Scope(shared.account_ids, shared.restricted_account_ids, bills.send_from, bills.only_send_on_approval)
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How a bill lies to the scope of an integration: all that `decide` goes by."""
+
+    unlisted: bool
+    restricted: bool
+    too_old: bool
+    unapproved: bool
+
+    @property
+    def verdict(self) -> Verdict:
+        if self.unlisted or self.restricted:
+            return Verdict.OUT_OF_SCOPE
+        if self.too_old:
+            return Verdict.TOO_OLD
+        return Verdict.AWAITS_APPROVAL if self.unapproved else Verdict.SEND
+
+
+def position_of(scope: Scope, bill: BillFacts) -> Position:
+    """Where the bill lies; `store.deliveries` asks the same of many bills at once, and a test compares the two."""
+    return Position(
+        unlisted=bool(scope.account_ids) and bill.account_id not in scope.account_ids,
+        restricted=bill.account_id in scope.restricted_account_ids,
+        too_old=scope.send_from is not None and bill.bill_date < scope.send_from,
+        unapproved=scope.approved_only and bill.status != BillStatus.APPROVED,
+    )
+
+
+def correction_of(config: Mapping[str, Any]) -> Correction:
+    """What a stored `configData` says about bills that change after they were sent."""
+    options = read_layer(BillOptions, config)
+    return Correction(options.on_change.choice, options.change_money, options.change_mail)
+
+
 def decide(scope: Scope, bill: BillFacts) -> tuple[Verdict, str]:
     """Whether an integration sends the bill, and why (not), in a sentence."""
-    if scope.account_ids and bill.account_id not in scope.account_ids:
-        return Verdict.OUT_OF_SCOPE, f"Account {bill.account_id} is not among the integration's account ids."
-    if bill.account_id in scope.restricted_account_ids:
-        return Verdict.OUT_OF_SCOPE, f"Account {bill.account_id} is among the integration's restricted account ids."
-    if scope.send_from is not None and bill.bill_date < scope.send_from:
-        return Verdict.TOO_OLD, f"The bill is dated {bill.bill_date}, before the cut-over on {scope.send_from}."
-    if scope.approved_only and bill.status != BillStatus.APPROVED:
-        return Verdict.AWAITS_APPROVAL, "The bill is sent when it is approved."
-    return Verdict.SEND, "The bill is in scope."
+    position = position_of(scope, bill)
+    match position.verdict:
+        case Verdict.OUT_OF_SCOPE if position.unlisted:
+            reason = f"Account {bill.account_id} is not among the integration's account ids."
+        case Verdict.OUT_OF_SCOPE:
+            reason = f"Account {bill.account_id} is among the integration's restricted account ids."
+        case Verdict.TOO_OLD:
+            reason = f"The bill is dated {bill.bill_date}, before the cut-over on {scope.send_from}."
+        case Verdict.AWAITS_APPROVAL:
+            reason = "The bill is sent when it is approved."
+        case _:
+            reason = "The bill is in scope."
+    return position.verdict, reason
