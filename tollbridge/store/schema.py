@@ -21,7 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 from sqlalchemy.types import TypeEngine
 
 metadata = MetaData()
@@ -277,4 +277,11 @@ slot_leases = Table(
     _id("worker_id", primary_key=True),
     _col("slots", Integer),
     _when("until"),
+)
+counters = Table(
+    "counters",
+    metadata,
+    _id("name", primary_key=True),
+    Column("labels", ARRAY(Text(collation="C")), primary_key=True),
+    _col("value", Float),
 )

@@ -32,3 +32,11 @@ async def remove(connection: Connection, worker_id: str) -> None:
 async def seen_since(connection: Connection, since: datetime) -> bool:
     """Whether any worker gave a sign of life since."""
     return bool(await connection.fetchval("SELECT EXISTS (SELECT FROM workers WHERE seen_at > $1)", since))
+
+
+async def versions_since(connection: Connection, since: datetime) -> dict[str, int]:
+    """How many workers gave a sign of life since, by their version."""
+    rows = await connection.fetch(
+        "SELECT version, count(*)::int AS workers FROM workers WHERE seen_at > $1 GROUP BY version", since
+    )
+    return {row["version"]: row["workers"] for row in rows}

@@ -328,6 +328,14 @@ _STATEMENTS = (
         PRIMARY KEY (credential_id, worker_id)
     )
     """,
+    """
+    CREATE TABLE counters (
+        name text COLLATE "C" NOT NULL,
+        labels text[] COLLATE "C" NOT NULL,
+        value double precision NOT NULL,
+        PRIMARY KEY (name, labels)
+    )
+    """,
     "ALTER TABLE access_keys ADD FOREIGN KEY (org_id, service_user_id) REFERENCES service_users",
     "ALTER TABLE service_users ADD FOREIGN KEY (org_id) REFERENCES organizations",
     "ALTER TABLE accounts ADD CONSTRAINT accounts_code UNIQUE (org_id, code)",
@@ -355,6 +363,7 @@ _STATEMENTS = (
     "CREATE INDEX runs_leased ON runs (lease_until) WHERE state = 'running'",
     "CREATE INDEX runs_lane ON runs (lane, created_at, id) WHERE state IN ('queued', 'waiting', 'running', 'held')",
     "CREATE INDEX runs_held ON runs (integration_id) WHERE state = 'held'",
+    "CREATE INDEX run_steps_bodies ON run_steps (started_at) WHERE request IS NOT NULL OR reply IS NOT NULL",
     "CREATE INDEX ledger_entity ON ledger (org_id, entity_type, entity_id)",
     "CREATE INDEX events_page ON events (org_id, happened_at DESC, id DESC)",
 )
