@@ -6,6 +6,9 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
+from starlette.types import Message
+from structlog.testing import capture_logs
 
 from tests.api.entities import ACCOUNT, a_bill, a_line, ndjson, refused, send
 from tollbridge.domain import json_text
@@ -196,3 +199,31 @@ async def test_only_four_nouns_can_be_imported(api: httpx.AsyncClient) -> None:
 
 async def test_an_empty_import_is_no_error(api: httpx.AsyncClient) -> None:
     assert counts(await take_in(api, "bills", b"")) == (0, 0, 0)
+
+
+@pytest.mark.usefixtures("account")
+async def test_a_client_that_leaves_during_an_import_is_no_incident_and_keeps_what_was_taken_in(
+    api: httpx.AsyncClient, app: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(imports, "BATCH_ITEMS", 1)
+    received: list[Message] = [
+        {"type": "http.request", "body": ndjson(a_bill(id="b-1"), a_bill(id="b-2")), "more_body": True},
+        {"type": "http.disconnect"},
+    ]
+
+    async def receive() -> Message:
+        return received.pop(0)
+
+    async def nobody_hears(message: Message) -> None: ...
+
+    scope = {
+        "type": "http",
+        "method": "POST",
+        "path": "/organizations/org 1/imports/bills",
+        "query_string": b"",
+        "headers": [(b"authorization", api.headers["authorization"].encode())],
+    }
+    with capture_logs() as logs:
+        await app(scope, receive, nobody_hears)
+    assert [line["log_level"] for line in logs] == ["info"]
+    assert [bill["id"] for bill in (await send(api, "GET", "bills"))["data"]] == ["b-1"]

@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tollbridge.api.wire import Json
@@ -120,6 +121,8 @@ class _Edge:
 
         try:
             await self._app(scope, receive, watched)
+        except ClientDisconnect:
+            _log.info("the client left before its request was read", method=scope["method"], path=scope["path"])
         except Exception:
             incident = str(uuid.uuid4())
             _log.exception("incident", incident=incident, method=scope["method"], path=scope["path"])

@@ -18,7 +18,9 @@ MAX_WHOLE_DIGITS = 20
 MAX_DECIMALS = 20
 """Digits of an amount after the point, trailing zeros included."""
 
-RESERVED_IDS = frozenset({"search", "approve", "preview"})
+RESERVED_IDS = frozenset(
+    {"accountid", "approve", "billingperiod", "download", "latest", "logs", "preview", "search", "steps"}
+)
 """Words that stand where an id could stand in the addresses of the wire."""
 
 
