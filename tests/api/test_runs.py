@@ -93,11 +93,16 @@ async def test_runs_are_listed_page_by_page_in_both_orders(api: httpx.AsyncClien
         assert found == expected
 
 
-async def test_runs_are_found_by_status_integration_and_destination(api: httpx.AsyncClient, db: Database) -> None:
+async def test_runs_are_found_by_status_integration_entity_and_destination(
+    api: httpx.AsyncClient, db: Database
+) -> None:
     await add_run(db, "done")
-    await add_run(db, "failed", state="failed", fault_kind="UNAVAILABLE", integration_id="i2", destination_id="d2")
+    other = {"integration_id": "i2", "destination_id": "d2", "entity_id": "b2"}
+    await add_run(db, "failed", state="failed", fault_kind="UNAVAILABLE", **other)
     assert await ids(api, "integrationruns", status="ERROR") == ["failed"]
     assert await ids(api, "integrationruns", integrationId="i1") == ["done"]
+    assert await ids(api, "integrationruns", entityType="Bill", entityId="b2") == ["failed"]
+    assert await ids(api, "integrationruns", entityType="Bill", entityId="b2", integrationId="i1") == []
     assert await ids(api, "integrationruns/destinations/d2") == ["failed"]
     assert await ids(api, "integrationruns/destinations/d2", destination="stripe") == ["failed"]
 

@@ -69,8 +69,11 @@ async def list_all_runs(
     window: Window,
     integrationId: str | None = None,
     credentialId: str | None = None,
+    entityType: str | None = None,
+    entityId: str | None = None,
 ) -> Json:
-    return await _list(parts, caller, window, integration_id=integrationId, credential_id=credentialId)
+    chosen = {"integration_id": integrationId, "credential_id": credentialId}
+    return await _list(parts, caller, window, **chosen, entity_type=entityType, entity_id=entityId)
 
 
 @router.get("/logs/{id}")
