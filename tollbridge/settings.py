@@ -51,6 +51,9 @@ class Settings:
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
     max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
     token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
+    metrics_token: Annotated[str, "Bearer token with which /metrics is read. Empty: it answers this machine alone."] = (
+        field(default="", repr=False)
+    )
     log_level: Annotated[str, "debug, info, warning or error."] = "info"
 
     @classmethod

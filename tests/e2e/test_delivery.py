@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stage import Stage, set_up
+from tollbridge.services import clock, metrics
+from tollbridge.services.metrics import Counted
 from tollbridge.settings import Settings
 from tollbridge.store import embedded, migrate
 
@@ -74,6 +76,10 @@ async def test_a_worker_that_is_told_to_stop_finishes_its_runs_first(stage: Stag
     async with stage.parts.db.hot() as connection:
         assert await connection.fetchval("SELECT count(*) FROM workers") == 0
         assert await connection.fetchval("SELECT count(*) FROM slot_leases") == 0
+    told = await metrics.standing(stage.parts.db, clock.now())
+    assert told.counts[Counted.SETTLED, ("STRIPE_TEST", "delivered")] == 3, "two bills and the check"
+    assert told.counts[Counted.PERMITS, ("STRIPE_TEST",)] >= 8
+    assert told.counts[Counted.STEP_SECONDS, ("STRIPE_TEST", "write")] >= 2
 
 
 async def test_a_second_signal_stops_a_worker_at_once(stage: Stage) -> None:

@@ -182,7 +182,7 @@ async def test_a_delivery_stands_in_the_ledger_and_nothing_of_the_conversation_i
     settlement = Settlement(
         claimed.run_id, claimed.fence, outcome, timedelta(seconds=2), NOW, 0.5, _write_done(claimed, Reply(200))
     )
-    assert await work.settle(world.db, world.vault, [settlement], LIMITS) == [True]
+    assert all(await work.settle(world.db, world.vault, [settlement], LIMITS))
     run = await world.run(claimed.run_id)
     assert (run.state, run.external_id, run.total) == (RunState.DELIVERED, "in_1", Decimal("10.00"))
     ((state, version, external_id, total),) = await world.rows("SELECT state, version, external_id, total FROM ledger")
@@ -382,7 +382,9 @@ async def test_a_settled_group_changes_each_run_by_itself(world: World) -> None:
         Settlement(first.run_id, first.fence, Delivered("in_1"), timedelta(0), NOW, 0.5),
         Settlement(second.run_id, second.fence + 1, Delivered("in_2"), timedelta(0), NOW, 0.5),
     ]
-    assert await work.settle(world.db, world.vault, settlements, LIMITS) == [True, False]
+    settled, refused = await work.settle(world.db, world.vault, settlements, LIMITS)
+    assert settled
+    assert refused is None
     assert (await world.run(one)).state is RunState.DELIVERED
     assert (await world.run(two)).state is RunState.RUNNING
 

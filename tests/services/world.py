@@ -145,8 +145,8 @@ class World:
 
     async def settle(self, claimed: Claimed, result: Outcome | Paused) -> bool:
         settlement = Settlement(claimed.run_id, claimed.fence, result, timedelta(seconds=1), self.now, 0.5)
-        (good,) = await work.settle(self.db, self.vault, [settlement], LIMITS)
-        return good
+        (change,) = await work.settle(self.db, self.vault, [settlement], LIMITS)
+        return change is not None
 
     async def deliver(self, run_id: str, external_id: str = "in_1") -> None:
         """Claim the run and settle it as delivered."""

@@ -16,6 +16,7 @@ from tollbridge.api import (
     health,
     imports,
     integrations,
+    metrics,
     oauth,
     permissions,
     products,
@@ -25,6 +26,7 @@ from tollbridge.api import (
 
 ROUTERS = (
     health.router,
+    metrics.router,
     oauth.router,
     service_users.router,
     accounts.router,

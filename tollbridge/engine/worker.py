@@ -30,12 +30,13 @@ from tollbridge.connectors.base import System, connector_of
 from tollbridge.domain.conversation import Entry
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
-from tollbridge.domain.runs import Paused, RunLimits
+from tollbridge.domain.runs import Change, Paused, RunLimits
 from tollbridge.engine.drive import Drive
 from tollbridge.engine.groups import Group
+from tollbridge.engine.meter import Meter
 from tollbridge.engine.permits import Share
 from tollbridge.outbound.http import Http
-from tollbridge.services import clock, work
+from tollbridge.services import clock, metrics, work
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
 from tollbridge.store import jobs
@@ -59,6 +60,8 @@ BEAT, SWEEP = 0.25, 0.3
 """Parts of a lease between two signs of life and between two sweeps: a killed worker's runs go on after at most 1.3
 leases."""
 TRIM = timedelta(minutes=1)
+PUBLISH = timedelta(seconds=5)
+"""How often what was counted is added to the sums; a killed worker loses as much."""
 JOB_LOG_KEPT = timedelta(hours=1)
 
 
@@ -82,6 +85,7 @@ class Worker:
         self._held: dict[str, _Held] = {}
         self._shares: dict[str, Share] = {}
         self._random = random.SystemRandom()
+        self.meter = Meter()
 
         async def claim(ids: list[str]) -> list[Claimed | None]:
             found = await work.claim(db, vault, ids, self.id, clock.now(), settings.lease)
@@ -92,7 +96,7 @@ class Worker:
         async def record(entries: list[Entry]) -> list[bool]:
             return await work.record(db, vault, entries)
 
-        async def settle(settlements: list[Settlement]) -> list[bool]:
+        async def settle(settlements: list[Settlement]) -> list[Change | None]:
             return await work.settle(db, vault, settlements, self._limits)
 
         self._claim = Group(_isolated(_patient(claim)))
@@ -109,6 +113,7 @@ class Worker:
             asyncio.create_task(self._every(lease * BEAT, self._beat)),
             asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
             asyncio.create_task(self._every(TRIM, self._trim)),
+            asyncio.create_task(self._every(PUBLISH, self._publish)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
         stopped = asyncio.create_task(stop.wait())
@@ -126,6 +131,7 @@ class Worker:
                 log.warning("worker leaves with runs under way; another worker takes them over", runs=list(self._held))
                 return False
             queue.result()
+            await self._publish()
             await work.leave(self._db, self.id)
             return True
         finally:
@@ -198,7 +204,7 @@ class Worker:
         connector = connector_of(run.system)
         if connector is None:
             fault = _nobody_serves(run.system)
-            return await self._settle(Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
+            return await self._close(run, Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
         drive = Drive(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
         try:
             return await self._end(run, drive, await drive.run())
@@ -220,10 +226,18 @@ class Worker:
             return await drive.incident(error, incident_id)
 
     async def _end(self, run: Claimed, drive: Drive, result: Outcome | Paused | None) -> bool:
-        kept = result is not None and await self._settle(self._settlement(run, drive, result))
+        kept = result is not None and await self._close(run, self._settlement(run, drive, result))
         if kept:
             log.info("run settled", result=type(result).__name__, code=getattr(result, "code", None))
         return kept
+
+    async def _close(self, run: Claimed, settlement: Settlement) -> bool:
+        change = await self._settle(settlement)
+        if change is not None:
+            self.meter.settled(run.system, change)
+            if settlement.done:
+                self.meter.step(run.system, settlement.done)
+        return change is not None
 
     def _settlement(self, run: Claimed, drive: Drive, result: Outcome | Paused) -> Settlement:
         return Settlement(
@@ -258,6 +272,14 @@ class Worker:
         while more:
             async with self._db.hot() as connection:
                 more = await jobs.trim_log(connection, clock.now() - JOB_LOG_KEPT)
+
+    async def _publish(self) -> None:
+        counts = self.meter.take()
+        try:
+            await metrics.add(self._db, counts)
+        except BaseException:
+            self.meter.give_back(counts)
+            raise
 
     async def _every(self, period: timedelta, task: Callable[[], Awaitable[None]]) -> None:
         while True:
@@ -311,13 +333,18 @@ class _Line:
         return self._worker.holds(self._run)
 
     def permit(self) -> AbstractAsyncContextManager[timedelta]:
-        return self._worker.share(self._run.credential_id, self._system).one()
+        share = self._worker.share(self._run.credential_id, self._system)
+        return self._worker.meter.permitted(self._run.system, share.one())
 
     async def slow_down(self, wait: timedelta) -> None:
+        self._worker.meter.limited(self._run.system)
         await self._worker.slow_down(self._run.credential_id, wait)
 
     async def record(self, entry: Entry) -> bool:
-        return await self._worker.record(entry)
+        kept = await self._worker.record(entry)
+        if kept and entry.done:
+            self._worker.meter.step(self._run.system, entry.done)
+        return kept
 
     async def send(self, request: Request) -> Reply | NoReply:
         return await self._worker.send(self._system, request)

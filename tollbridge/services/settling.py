@@ -52,11 +52,11 @@ async def apply(
     runs: Mapping[str, Mapping[str, Any]],
     settlements: Sequence[Settlement],
     limits: RunLimits,
-) -> list[claims.Key]:
+) -> tuple[dict[str, Change], list[claims.Key]]:
     """Everything that follows from the settlements, in the transaction that locked the runs.
 
-    Answers the credentials that were found to work: what was held for them is released by itself, since its lanes may
-    not be locked after these.
+    Answers what becomes of each run, and the credentials that were found to work: what was held for them is released
+    by itself, since its lanes may not be locked after these.
     """
     now = max(each.now for each in settlements)
     changes = {each.run_id: await _decide(connection, runs[each.run_id], each, limits) for each in settlements}
@@ -79,11 +79,12 @@ async def apply(
     )
     resting = [run_id for run_id in changes if run_id not in waiting]
     await rows.leave(connection, resting, [run_id for run_id in resting if changes[run_id].state.ended], now)
-    return [
+    working = [
         (runs[run_id]["org_id"], runs[run_id]["credential_id"])
         for run_id, change in changes.items()
         if change.checked is not None
     ]
+    return changes, working
 
 
 async def _decide(connection: Connection, run: Mapping[str, Any], settlement: Settlement, limits: RunLimits) -> Change:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from tollbridge.domain.conversation import Entry
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Outcome
-from tollbridge.domain.runs import HoldReason, Paused, RunLimits
+from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
@@ -59,8 +59,10 @@ async def record(db: Database, vault: Vault, entries: Sequence[Entry]) -> list[b
         return good
 
 
-async def settle(db: Database, vault: Vault, settlements: Sequence[Settlement], limits: RunLimits) -> list[bool]:
-    """Apply what follows from each settlement; False for each whose fence is stale, which changes nothing."""
+async def settle(
+    db: Database, vault: Vault, settlements: Sequence[Settlement], limits: RunLimits
+) -> list[Change | None]:
+    """Apply what follows from each settlement, and answer it; None for each whose fence is stale: nothing changes."""
     async with db.hot() as connection:
         await claims.lock_credentials_of(
             connection, [each.run_id for each in settlements if _is_about_credential(each.result)]
@@ -70,10 +72,10 @@ async def settle(db: Database, vault: Vault, settlements: Sequence[Settlement], 
         kept = [each for each in settlements if each.run_id in runs]
         entries = [Entry(each.run_id, each.fence, done=each.done) for each in kept if each.done is not None]
         await write(connection, vault, runs, entries)
-        working = await apply(connection, runs, kept, limits) if kept else []
+        changes, working = await apply(connection, runs, kept, limits) if kept else ({}, [])
     for credential in working:
         await _release(db, credential, max(each.now for each in settlements))
-    return [each.run_id in runs for each in settlements]
+    return [changes.get(each.run_id) for each in settlements]
 
 
 async def _release(db: Database, credential: claims.Key, now: datetime) -> None:
