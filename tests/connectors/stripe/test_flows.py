@@ -138,6 +138,14 @@ async def test_an_invoice_below_the_minimum_says_where_the_money_went(world: Wor
     assert "below Stripe's minimum" in outcome.note
 
 
+async def test_an_invoice_paid_by_earlier_credit_says_so(world: World) -> None:
+    mappings = await customer(world, balance=-5000)
+    outcome = await run(driver_in(world), bill(line(1, "12.50")), mappings, finish="finalise")
+    assert isinstance(outcome, Delivered)
+    assert outcome.note is not None
+    assert "is paid from the credit in the customer's balance" in outcome.note
+
+
 # Tax
 
 

@@ -258,9 +258,9 @@ def _delivered(delivery: Delivery, plan: Plan, invoices: list[Invoice]) -> Deliv
     if len(invoices) > 1:
         notes.append(f"split over {len(invoices)} invoices: {', '.join(each['id'] for each in invoices)}")
     notes += [
-        f"{each['id']} is below Stripe's minimum: it is marked paid and stands in the customer's balance"
+        f"{each['id']} {_why_paid(each)}"
         for each in invoices
-        if each.get("status") == "paid" and _held(delivery.config, each) > 0
+        if each.get("status") == "paid" and not each.get("amount_due") and _held(delivery.config, each) > 0
     ]
     held = sum(_held(delivery.config, each) for each in invoices)
     mode = "" if delivery.system.live else "test/"
@@ -271,3 +271,10 @@ def _delivered(delivery: Delivery, plan: Plan, invoices: list[Invoice]) -> Deliv
         currency=delivery.bill.currency,
         note="; ".join(notes) or None,
     )
+
+
+def _why_paid(invoice: Invoice) -> str:
+    """Why nothing is asked for, although the total is more than zero."""
+    if invoice.get("starting_balance", 0) < 0:
+        return "is paid from the credit in the customer's balance"
+    return "is below Stripe's minimum: it is marked paid and stands in the customer's balance"
