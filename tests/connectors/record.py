@@ -13,7 +13,7 @@ from tests.connectors.stand_ins import world_of
 from tests.connectors.transcripts import Transcript, shown, shown_outcome, transcripts_of
 from tollbridge.connectors.base import Connector, all_connectors
 from tollbridge.domain import json_text
-from tollbridge.domain.flows import Reply, Request, Subject
+from tollbridge.domain.flows import Reply, Request
 
 _KEPT_HEADERS = ("content-type", "request-id", "idempotent-replayed")
 
@@ -21,6 +21,7 @@ _KEPT_HEADERS = ("content-type", "request-id", "idempotent-replayed")
 async def _record(connector: Connector, transcript: Transcript) -> None:
     replies: list[dict[str, Any]] = []
     async with world_of(connector) as world:
+        await world.prepare(transcript.before)
 
         async def perform(request: Request, key: str | None) -> Reply:
             reply = await world.perform(request, key)
@@ -28,12 +29,13 @@ async def _record(connector: Connector, transcript: Transcript) -> None:
             replies.append({"status": reply.status, "headers": headers, "body": reply.json})
             return reply
 
-        driver = Driver(connector, perform, Subject("Bill", transcript.delivery["bill"]["id"], 1, "invoice"))
+        driver = Driver(connector, perform, transcript.subject)
         outcome = await driver.run(transcript.start(connector))
     steps = [{**shown(step), "reply": reply} for step, reply in zip(driver.steps, replies, strict=True)]
     text = json_text.dump(
         {
             "about": transcript.about,
+            **({"before": transcript.before} if transcript.before else {}),
             "delivery": transcript.delivery,
             "steps": steps,
             "outcome": shown_outcome(outcome),

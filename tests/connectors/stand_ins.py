@@ -14,8 +14,10 @@ import aiohttp
 import pytest
 
 from tests.connectors.contracts import FOLDER, contract_of
+from tests.connectors.driver import Driver
+from tests.connectors.transcripts import delivery_of, subject_of
 from tollbridge.connectors.base import Connector, Sending, read_credential
-from tollbridge.domain.flows import Reply, Request
+from tollbridge.domain.flows import Delivered, Reply, Request
 from tollbridge.sandbox import SYSTEMS
 
 
@@ -43,6 +45,19 @@ class World:
         ) as answer:
             headers = {name.lower(): value for name, value in answer.headers.items()}
             return Reply(answer.status, headers, await answer.read())
+
+    async def prepare(self, before: list[dict[str, Any]]) -> None:
+        """Let happen what a transcript says happened before: deliveries, and requests of others."""
+        for each in before:
+            if "path" in each:
+                form = tuple((name, value) for name, value in each["form"])
+                reply = await self.perform(Request(each["method"], each["path"], form=form))
+                assert reply.ok, reply.body
+            else:
+                driver = Driver(self.connector, self.perform, subject_of(each))
+                assert isinstance(
+                    await driver.run(self.connector.deliver(delivery_of(self.connector, each))), Delivered
+                )
 
     async def books(self) -> dict[str, Any]:
         """What the vendor holds."""

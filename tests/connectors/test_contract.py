@@ -129,9 +129,9 @@ def test_every_request_agrees_with_the_contract_of_the_vendor(connector: Connect
 
 async def crashed(connector: Connector, transcript: Transcript, **crash: Any) -> tuple[Driver, Outcome, dict[str, Any]]:
     """Drive the delivery against the stand-in through a crash and a resume; what came of it, and the vendor's books."""
-    subject = Subject("Bill", transcript.delivery["bill"]["id"], transcript.delivery["bill"]["revision"], "invoice")
     async with world_of(connector) as world:
-        driver = Driver(connector, world.perform, subject, **crash)
+        await world.prepare(transcript.before)
+        driver = Driver(connector, world.perform, transcript.subject, **crash)
         if driver.lose or driver.die_after:
             with pytest.raises(Crash):
                 await driver.run(transcript.start(connector))

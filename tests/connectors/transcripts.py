@@ -14,21 +14,32 @@ from pydantic import TypeAdapter
 from tollbridge.connectors.base import Connector, Delivery
 from tollbridge.domain import json_text
 from tollbridge.domain.billing import Bill
-from tollbridge.domain.flows import Flow, Outcome, Pause, Reply, Step
+from tollbridge.domain.changes import Correction, Earlier
+from tollbridge.domain.flows import Flow, Outcome, Pause, Reply, Step, Subject
 from tollbridge.domain.integrations import Mappings
 
 _BILL = TypeAdapter(Bill)
+_CORRECTION = TypeAdapter(Correction)
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """One file. `delivery` has the keys system, config, mappings, bill and at, `steps` those of `shown` and `reply`."""
+    """One file. `delivery` has the keys system, config, mappings, bill and at, `steps` those of `shown` and `reply`.
+
+    `before` is what happened at the stand-in first: deliveries, or requests of others with method, path and form.
+    """
 
     path: Path
     about: str
     delivery: dict[str, Any]
     steps: list[dict[str, Any]] = field(default_factory=list)
     outcome: dict[str, Any] = field(default_factory=dict)
+    before: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def subject(self) -> Subject:
+        """The document that the run makes."""
+        return subject_of(self.delivery)
 
     @property
     def replies(self) -> Iterator[Reply]:
@@ -58,7 +69,16 @@ def delivery_of(connector: Connector, given: dict[str, Any]) -> Delivery:
         mappings=Mappings({(entity, id, table): found for entity, id, table, found in given["mappings"]}),
         system=connector.system(given["system"]),
         at=datetime.fromisoformat(given["at"]),
+        earlier=Earlier(**given["earlier"]) if "earlier" in given else None,
+        withdraw=given.get("withdraw", False),
+        correction=_CORRECTION.validate_python(given.get("correction", {})),
     )
+
+
+def subject_of(given: dict[str, Any]) -> Subject:
+    """The document that a delivery makes."""
+    document = "withdrawal" if given.get("withdraw") else "invoice"
+    return Subject("Bill", given["bill"]["id"], given["bill"]["revision"], document)
 
 
 def shown(step: Step) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from tollbridge import connectors
 from tollbridge.domain.billing import Bill
+from tollbridge.domain.changes import ASK, Correction, Earlier
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Flow, Reply, Request
 from tollbridge.domain.integrations import Mappings, Options
@@ -61,13 +62,21 @@ class Sending:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """Everything that a `deliver` flow may look at. `at` is when the run first started: the flow's only clock."""
+    """Everything that a `deliver` flow may look at. `at` is when the run first started: the flow's only clock.
+
+    `earlier` is set where something of an earlier version may stand in the other system, `withdraw` where the bill was
+    deleted and nothing of it shall stand there any more; both only for connectors that say `corrects`. `correction` is
+    what was chosen for final documents; the flow returns `NeedsChoice` where nothing was, before it writes anything.
+    """
 
     bill: Bill
     config: Any
     mappings: Mappings
     system: System
     at: datetime
+    earlier: Earlier | None = None
+    withdraw: bool = False
+    correction: Correction = ASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +107,8 @@ class Connector:
     deliver: Callable[[Delivery], Flow]
     check: Callable[[System], Flow]
     redact: frozenset[str] = field(default=frozenset())
+    corrects: bool = False
+    """Whether `deliver` knows what to do about documents of an earlier version, and of a deleted bill."""
     docs: str = ""
     """The text of docs.md."""
 

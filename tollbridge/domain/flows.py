@@ -16,6 +16,7 @@ from decimal import Decimal
 from typing import Any, TypeAlias
 
 from tollbridge.domain import json_text
+from tollbridge.domain.changes import Offer
 from tollbridge.domain.errors import Fault
 
 Params: TypeAlias = Mapping[str, Any]
@@ -64,6 +65,7 @@ class Reply:
     status: int
     headers: Mapping[str, str] = field(default_factory=dict)
     body: bytes = b""
+    _parsed: list[Any] = field(default_factory=list, init=False, repr=False, compare=False)
 
     @property
     def ok(self) -> bool:
@@ -71,11 +73,13 @@ class Reply:
 
     @property
     def json(self) -> Any:
-        """The body as JSON with exact decimals, or None where it is not JSON."""
-        try:
-            return json_text.parse(self.body)
-        except ValueError:
-            return None
+        """The body as JSON with exact decimals, or None where it is not JSON. Parsed once: not to be changed."""
+        if not self._parsed:
+            try:
+                self._parsed.append(json_text.parse(self.body))
+            except ValueError:
+                self._parsed.append(None)
+        return self._parsed[0]
 
     def __getitem__(self, name: str) -> Any:
         return self.json[name]
@@ -174,6 +178,25 @@ class Skipped:
 
 
 @dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """Nothing of the deleted bill stands in the other system any more; `note` says what was done."""
+
+    note: str
+
+
+@dataclass(frozen=True, slots=True)
+class NeedsChoice:
+    """A person must say what is done about what stands there; the flow wrote nothing about it yet.
+
+    `reason` says what stands there. `fault` is set where what was chosen before cannot be done.
+    """
+
+    reason: str
+    offers: tuple[Offer, ...]
+    fault: Fault | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Checked:
     """A credential opens this external tenant."""
 
@@ -182,7 +205,7 @@ class Checked:
     live: bool
 
 
-Outcome: TypeAlias = Delivered | Skipped | Checked | Fault
+Outcome: TypeAlias = Delivered | Skipped | Withdrawn | NeedsChoice | Checked | Fault
 Flow: TypeAlias = Generator[Step | Pause, Reply, Outcome]
 
 

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from tollbridge.domain.changes import Offer
 from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
-from tollbridge.domain.flows import Checked, Delivered, Outcome, Skipped
+from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Outcome, Skipped, Withdrawn
 from tollbridge.domain.retry import LONGEST_LIMITED, backoff, limited_wait
 
 
@@ -15,6 +16,8 @@ class Flow(StrEnum):
     """Which flow of the connector a run drives."""
 
     DELIVER = "deliver"
+    WITHDRAW = "withdraw"
+    """Take back what stands of a bill that was deleted."""
     CHECK = "check"
 
 
@@ -46,7 +49,7 @@ class HoldReason(StrEnum):
     UNAUTHORIZED = "unauthorized"
     DISCONNECTED = "disconnected"
     CHANGED = "changed"
-    """An earlier version of the bill was delivered, or may have been."""
+    """The bill changed or was deleted after it was delivered: a person chooses what is done about what stands there."""
 
 
 class RunStatus(StrEnum):
@@ -87,6 +90,8 @@ def status_of(state: RunState, fault_kind: FaultKind | None, hold_reason: HoldRe
         case RunState.WAITING:
             return RunStatus.RATE_LIMIT_RETRY if fault_kind is FaultKind.RATE_LIMITED else RunStatus.AWAITING_RETRY
         case RunState.HELD:
+            if fault_kind is FaultKind.ALREADY_PAID:
+                return RunStatus.INVOICE_ALREADY_PAID
             return _STATUS_OF_HELD.get(hold_reason, RunStatus.WAITING)
         case RunState.FAILED:
             return RunStatus(FAULTS[fault_kind].run_status) if fault_kind else RunStatus.ERROR
@@ -149,6 +154,7 @@ class Change:
 
     `due_at` is when it goes on by itself, None where it does not. `fault` is why it is not delivered, `note` a sentence
     besides. `event` names the error event to raise. `credential_error` says why its credential no longer works.
+    `offers` are the choices that a person has.
     """
 
     state: RunState
@@ -163,6 +169,7 @@ class Change:
     event: str | None = None
     credential_error: str | None = None
     credential_invalid: bool = False
+    offers: tuple[Offer, ...] = ()
 
 
 def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: float, limits: RunLimits) -> Change:
@@ -175,6 +182,18 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
             return Change(RunState.DELIVERED, run.attempt, checked=result, note=note)
         case Skipped():
             return Change(RunState.SKIPPED, run.attempt, note=result.reason)
+        case Withdrawn():
+            return Change(RunState.DELIVERED, run.attempt, note=result.note)
+        case NeedsChoice():
+            return Change(
+                RunState.HELD,
+                run.attempt,
+                hold_reason=HoldReason.CHANGED,
+                fault=result.fault,
+                note=result.reason,
+                event=result.fault.rule.event if result.fault else None,
+                offers=result.offers,
+            )
         case Paused():
             return Change(RunState.WAITING, run.attempt, due_at=result.until, note=result.reason)
     return _after_fault(run, result, now, jitter, limits)

@@ -61,6 +61,7 @@ connector = Connector(
     replayed=replayed,
     deliver=deliver,
     check=check,
+    corrects=True,
     redact=frozenset({"client_secret", "confirmation_secret"}),
     docs=files(__name__).joinpath("docs.md").read_text(encoding="utf-8"),
 )

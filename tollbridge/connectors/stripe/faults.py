@@ -96,12 +96,24 @@ _PARAMS: dict[str, str] = {
     "or map the account to another customer, " + _REPLAY,
     "due_date": "Stripe does not take this due date: set due to days, or correct the bill's due date, " + _REPLAY,
     "effective_at": "Stripe does not take this date of issue: choose another documentDate, " + _REPLAY,
+    "refund_amount": "Stripe holds no payment of this invoice that it could refund: choose the customer's balance or "
+    "out of band instead, " + _REPLAY,
     "email": "Correct the e-mail address of the account, " + _REPLAY,
 }
 
 MISSING_EMAIL_HINT = (
     "Give the customer an e-mail address in Stripe, or set finish to finalise or draft in the integration, " + _REPLAY
 )
+
+
+def already_paid(what: str) -> Fault:
+    """What was to be voided was paid meanwhile."""
+    return Fault(
+        FaultKind.ALREADY_PAID,
+        "stripe.already_paid",
+        f"{what} is paid, and Stripe voids no paid invoice",
+        "Choose another way for this run: credit and reissue, a difference, or leave it as it is.",
+    )
 
 
 def invalid(code: str, message: str, hint: str) -> Fault:

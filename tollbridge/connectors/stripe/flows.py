@@ -8,6 +8,16 @@ from typing import Any, TypeAlias, TypeVar
 
 from tollbridge.connectors.base import Delivery, System, chunked, form_pairs
 from tollbridge.connectors.stripe import look_ups
+from tollbridge.connectors.stripe.changes import (
+    Course,
+    choose_course,
+    delete_drafts,
+    nothing_left,
+    page_of,
+    read_documents,
+    stays,
+    undo,
+)
 from tollbridge.connectors.stripe.config import CollectionMethod, Finish, MissingCustomer, StripeOptions, Tax
 from tollbridge.connectors.stripe.faults import MISSING_EMAIL_HINT, invalid
 from tollbridge.connectors.stripe.look_ups import get
@@ -21,7 +31,19 @@ from tollbridge.connectors.stripe.payloads import (
     planned,
 )
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.flows import Checked, Delivered, Flow, Pause, Reply, Request, Step, Subject, Written
+from tollbridge.domain.flows import (
+    Checked,
+    Delivered,
+    Flow,
+    Outcome,
+    Pause,
+    Reply,
+    Request,
+    Skipped,
+    Step,
+    Subject,
+    Written,
+)
 from tollbridge.domain.money import Money
 
 LINES_PER_CALL = 100
@@ -39,28 +61,61 @@ def post(path: str, params: Mapping[str, Any]) -> Request:
 def deliver(delivery: Delivery) -> Flow:
     """Send one bill to Stripe: draft, lines, compare the total; finalise and send where the options say so.
 
-    Where a bill is split over several invoices, all are drafted and compared before the first is finalised.
+    Where a bill is split over several invoices, all are drafted and compared before the first is finalised. What stands
+    of an earlier version is undone between the two.
     """
-    config: StripeOptions = delivery.config
-    plan = planned(delivery.bill, config, delivery.at.date())
-    if not isinstance(plan, Plan):
+    plan = _planned(delivery)
+    changes = delivery.withdraw or delivery.earlier is not None
+    if isinstance(plan, Fault) or (isinstance(plan, Skipped) and not changes):
         return plan
-    customer = yield from _customer(delivery)
+    customer: str | Fault | None = delivery.mappings.find("Account", delivery.bill.account.id, "Customer")
+    if isinstance(plan, Plan):
+        customer = yield from _customer(delivery)
     if isinstance(customer, Fault):
         return customer
+    course: Course | Outcome = Course(plan=plan if isinstance(plan, Plan) else None)
+    if changes:
+        course = choose_course(delivery, plan, (yield from read_documents(delivery, customer)))
+    if not isinstance(course, Course):
+        return course
+    return (yield from _follow(delivery, plan, course, customer))
+
+
+def _planned(delivery: Delivery) -> Plan | Skipped | Fault:
+    if delivery.withdraw:
+        return Skipped("the bill was deleted")
+    return planned(delivery.bill, delivery.config, delivery.at.date())
+
+
+def _follow(delivery: Delivery, plan: Plan | Skipped, course: Course, customer: str | None) -> Talk[Outcome]:
+    """Draft what is new, undo what stands, and only then make the new final."""
+    yield from delete_drafts(course)
     invoices: list[Invoice] = []
-    for part in plan.parts:
-        draft = yield from _draft(delivery, plan, part, customer)
-        if isinstance(draft, Fault):
-            return draft
-        invoices.append(draft)
-    if config.finish is not Finish.DRAFT:
+    if course.plan is not None and customer is not None:
+        for part in course.plan.parts:
+            draft = yield from _draft(delivery, course.plan, part, customer)
+            if isinstance(draft, Fault):
+                return draft
+            invoices.append(draft)
+    trouble = yield from undo(delivery, course)
+    if trouble is not None:
+        return trouble
+    if course.plan is not None:
+        finish = Finish.FINALISE if course.quiet and delivery.config.finish is Finish.SEND else delivery.config.finish
+        return (yield from _complete(delivery, course, course.plan, finish, invoices))
+    return stays(delivery, course) if course.anchor else nothing_left(delivery, plan, course)
+
+
+def _complete(
+    delivery: Delivery, course: Course, plan: Plan, finish: Finish, invoices: list[Invoice]
+) -> Talk[Delivered]:
+    if finish is not Finish.DRAFT:
         for number, invoice in enumerate(invoices, start=1):
-            invoices[number - 1] = yield from _finalise(config, plan, number, invoice["id"])
-    if config.finish is Finish.SEND:
+            invoices[number - 1] = yield from _finalise(delivery.config, plan, number, invoice["id"])
+    if finish is Finish.SEND:
         for number, invoice in enumerate(invoices, start=1):
             invoices[number - 1] = yield from _send(plan, number, invoice["id"])
-    return _delivered(delivery, plan, invoices)
+    return _delivered(delivery, course, plan, invoices)
 
 
 def check(system: System) -> Flow:
@@ -150,7 +205,7 @@ def _mapping(delivery: Delivery) -> tuple[str, str, str, str]:
 
 def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[Invoice | Fault]:
     """A draft with all its lines, compared with ours."""
-    bill, config, key = delivery.bill, delivery.config, f"invoice:{part.number}"
+    bill, config, key = delivery.bill, delivery.config, plan.key(f"invoice:{part.number}")
     created = yield Step(
         "Create the draft invoice" + _which(plan, part.number),
         post("/v1/invoices", invoice_params(bill, config, customer, plan, part)),
@@ -164,7 +219,7 @@ def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[In
         if trouble is not None:
             return trouble
     for index, some in enumerate(chunked(part.lines, LINES_PER_CALL), start=1):
-        invoice = (yield _add_lines(invoice["id"], f"lines:{part.number}:{index}", some)).json
+        invoice = (yield _add_lines(invoice["id"], plan.key(f"lines:{part.number}:{index}"), some)).json
     return _difference(plan, part, config, invoice) or invoice
 
 
@@ -232,7 +287,7 @@ def _held(config: StripeOptions, invoice: Invoice) -> int:
 def _finalise(config: StripeOptions, plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
     # With auto_advance Stripe collects by itself: it charges a payment method, but it would also send reminders.
     charge = config.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY
-    key = f"finalise:{number}"
+    key = plan.key(f"finalise:{number}")
     reply = yield Step(
         "Finalise the invoice" + _which(plan, number),
         post(f"/v1/invoices/{invoice_id}/finalize", {"auto_advance": charge}),
@@ -243,7 +298,7 @@ def _finalise(config: StripeOptions, plan: Plan, number: int, invoice_id: str) -
 
 
 def _send(plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
-    key = f"send:{number}"
+    key = plan.key(f"send:{number}")
     reply = yield Step(
         "Send the invoice" + _which(plan, number),
         post(f"/v1/invoices/{invoice_id}/send", {}),
@@ -253,8 +308,10 @@ def _send(plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
     return reply.json  # type: ignore[no-any-return]
 
 
-def _delivered(delivery: Delivery, plan: Plan, invoices: list[Invoice]) -> Delivered:
-    first, notes = invoices[0], list(plan.notes)
+def _delivered(delivery: Delivery, course: Course, plan: Plan, invoices: list[Invoice]) -> Delivered:
+    first, notes = invoices[0], [*course.told, *plan.notes]
+    if course.anchor:
+        notes.append(f"over the difference to {course.anchor.number or course.anchor.id}")
     if len(invoices) > 1:
         notes.append(f"split over {len(invoices)} invoices: {', '.join(each['id'] for each in invoices)}")
     notes += [
@@ -263,11 +320,10 @@ def _delivered(delivery: Delivery, plan: Plan, invoices: list[Invoice]) -> Deliv
         if each.get("status") == "paid" and not each.get("amount_due") and _held(delivery.config, each) > 0
     ]
     held = sum(_held(delivery.config, each) for each in invoices)
-    mode = "" if delivery.system.live else "test/"
     return Delivered(
         external_id=first["id"],
-        url=first.get("hosted_invoice_url") or f"https://dashboard.stripe.com/{mode}invoices/{first['id']}",
-        total=plan.scale.amount(held),
+        url=first.get("hosted_invoice_url") or page_of(delivery, first["id"]),
+        total=plan.scale.amount(held + course.stays),
         currency=delivery.bill.currency,
         note="; ".join(notes) or None,
     )

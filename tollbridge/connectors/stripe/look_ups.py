@@ -59,6 +59,40 @@ def finalised(key: str, invoice_id: str) -> LookUp:
     return look
 
 
+def deleted(key: str, invoice_id: str) -> LookUp:
+    """An invoice that is gone."""
+
+    def look(first_sent: datetime | None) -> LookUpFlow:
+        request = get(f"/v1/invoices/{invoice_id}")
+        reply = yield Step("Read the invoice", request, f"{key}/invoice", accept=frozenset({404}))
+        return None if reply.ok else reply
+
+    return look
+
+
+def voided(key: str, invoice_id: str) -> LookUp:
+    """An invoice that is void."""
+
+    def look(first_sent: datetime | None) -> LookUpFlow:
+        reply = yield Step("Read the invoice", get(f"/v1/invoices/{invoice_id}"), f"{key}/invoice")
+        return reply if reply["status"] == "void" else None
+
+    return look
+
+
+def credited(key: str, invoice_id: str, tags: Mapping[str, str]) -> LookUp:
+    """A credit note of the invoice with our metadata that is not void."""
+
+    def look(first_sent: datetime | None) -> LookUpFlow:
+        def ours(each: Mapping[str, Any]) -> bool:
+            return each.get("status") != "void" and _tagged(each, tags)
+
+        found = yield from _first("/v1/credit_notes", {"invoice": invoice_id}, f"{key}/notes", ours)
+        return None if found is None else Reply.of(found)
+
+    return look
+
+
 def sent(key: str, invoice_id: str) -> LookUp:
     """The event `invoice.sent` of the invoice, which Stripe keeps for 30 days.
 
@@ -125,6 +159,21 @@ def _first(
                 return dict(each)
         if not page.get("has_more") or not page["data"]:
             return None
+        number, after = number + 1, page["data"][-1]["id"]
+
+
+def entries(
+    name: str, path: str, query: Mapping[str, Any], key: str
+) -> Generator[Step, Reply, list[Mapping[str, Any]]]:
+    """All entries of a list, newest first, page after page."""
+    found: list[Mapping[str, Any]] = []
+    number, after = 0, None
+    while True:
+        reply = yield Step(name, get(path, {**query, "limit": 100, "starting_after": after}), f"{key}:{number}")
+        page = reply.json
+        found += page["data"]
+        if not page.get("has_more") or not page["data"]:
+            return found
         number, after = number + 1, page["data"][-1]["id"]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -74,6 +74,12 @@ class Plan:
     due: dict[str, int]
     rounding: Decimal
     notes: tuple[str, ...]
+    delta: bool = False
+    """Whether this is an invoice over a difference, beside earlier ones of the bill."""
+
+    def key(self, name: str) -> str:
+        """The key of a step that makes this plan's documents."""
+        return f"delta:{name}" if self.delta else name
 
 
 def planned(bill: Bill, config: StripeOptions, today: date) -> Plan | Skipped | Fault:
@@ -198,12 +204,21 @@ def _line(position: int, entry: Entry, amount: int) -> dict[str, Any]:
     return {"amount": amount} | entry.params | {"metadata": metadata}
 
 
+def delta_plan(bill: Bill, plan: Plan, difference: int) -> Plan:
+    """An invoice over what the bill's earlier invoices lack, in Stripe's units, as one line."""
+    before = plan.scale.amount(sum(part.total for part in plan.parts) - difference)
+    now, then = money.Money(plan.total, bill.currency), money.Money(before, bill.currency)
+    text = f"Correction of {bill.invoice_number or bill.id}: {now} in place of {then}"
+    line = {"amount": difference, "description": cut(text, 500), "discountable": False, "metadata": {"position": "1"}}
+    return replace(plan, parts=(Part(1, (line,), difference),), delta=True)
+
+
 def invoice_tags(bill: Bill, plan: Plan, part: Part) -> dict[str, str]:
     """The metadata by which an invoice of ours is known again."""
     return {
         "bill_id": bill.id,
         "bill_revision": str(bill.revision),
-        "bill_part": f"{part.number}/{len(plan.parts)}",
+        "bill_part": "delta" if plan.delta else f"{part.number}/{len(plan.parts)}",
     }
 
 
