@@ -142,6 +142,7 @@ REFUSALS: dict[str, tuple[dict[str, Any], str, str]] = {
     ),
     "a total of more decimals than the currency": (a_bill(billTotal=Decimal("12.505")), "billTotal", "2 decimals"),
     "a total in yen with decimals": (a_bill(currency="JPY"), "billTotal", "0 decimals"),
+    "an end before our times": (a_bill(endDate="0001-01-01"), "endDate", "0001-01-01"),
     "a day that does not exist": (a_bill(billDate="2026-02-30"), "billDate", "2026-02-30"),
     "an end before the start": (a_bill(startDate="2026-10-02", endDate="2026-10-01"), "endDate", "before startDate"),
     "an end time before the start time": (

@@ -25,6 +25,9 @@ MAX_TEXT = 100_000
 MAX_DIGITS = 38
 """Digits before and, apart from them, after the decimal point of a number."""
 
+EARLIEST = date(1900, 1, 1)
+"""No day that means anything lies before; days may be counted back from it."""
+
 # C0 and C1 controls except tab, line feed and carriage return; and halves of surrogate pairs, which are no characters.
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
@@ -194,10 +197,11 @@ def exact_number(value: Any, path: str, expected: str = "a number") -> Decimal:
 
 def day() -> Rule:
     """A calendar day; an instant is accepted too, as the wire's clients send both."""
-    expected = "a day as YYYY-MM-DD"
+    expected = f"a day as YYYY-MM-DD, from {EARLIEST.year} on"
 
     def check(value: Any, path: str) -> Any:
-        if read_day(value) is None:
+        found = read_day(value)
+        if found is None or found < EARLIEST:
             refuse(path, value, expected)
         return value
 
