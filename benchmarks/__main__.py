@@ -1,4 +1,4 @@
-"""Runs the benchmarks, each as one JSON line on stdout: `python -m benchmarks [runs|limits|ingest|growth] [--size N]`."""
+"""Runs the benchmarks by name, or all; each is one JSON line on stdout."""
 
 from __future__ import annotations
 

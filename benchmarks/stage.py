@@ -225,7 +225,7 @@ async def stage() -> AsyncIterator[Stage]:
 def _temporary() -> Iterator[str]:
     folder = tempfile.mkdtemp(prefix="tollbridge-bench-")
     # As root the database runs as another user, who must be able to pass.
-    os.chmod(folder, 0o711)
+    os.chmod(folder, 0o711)  # noqa: S103
     try:
         yield folder
     finally:

@@ -23,15 +23,16 @@ def _refuse_twins(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
+_DECODER = simplejson.JSONDecoder(parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins)
+
+
 def parse(text: str | bytes) -> Any:
     """Parse JSON text (UTF-8 where bytes); raises ValueError with the position for anything that is not JSON,
     for NaN and Infinity, a key that stands twice, and nesting deeper than `MAX_DEPTH`."""
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        value = simplejson.loads(
-            text, parse_float=Decimal, parse_constant=_refuse_constant, object_pairs_hook=_refuse_twins
-        )
+        value = _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels") from error
     if _deeper_than(value, MAX_DEPTH):
@@ -39,12 +40,19 @@ def parse(text: str | bytes) -> Any:
     return value
 
 
+def _encoder(indent: int | None) -> simplejson.JSONEncoder:
+    separators = (",", ":") if indent is None else (",", ": ")
+    return simplejson.JSONEncoder(
+        use_decimal=True, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
+    )
+
+
+_COMPACT = _encoder(None)
+
+
 def dump(value: Any, *, indent: int | None = None) -> str:
     """Write JSON text; Decimals as numbers without loss, keys in the given order."""
-    separators = (",", ":") if indent is None else (",", ": ")
-    return simplejson.dumps(
-        value, use_decimal=True, ensure_ascii=False, allow_nan=False, indent=indent, separators=separators
-    )
+    return (_COMPACT if indent is None else _encoder(indent)).encode(value)
 
 
 def _deeper_than(value: Any, depth: int) -> bool:

@@ -7,12 +7,8 @@ vendor, no credential and no run.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from datetime import timedelta
 from importlib.metadata import version
-from types import SimpleNamespace
-from typing import Any
-from urllib.parse import urlencode
 
 import aiohttp
 from yarl import URL
@@ -28,11 +24,6 @@ KEEP_ALIVE = 15.0
 """Seconds that an idle connection is kept; shorter than what servers keep, so that few sends meet a closed one."""
 
 
-@dataclass(slots=True)
-class _Trace:
-    sent: bool = False
-
-
 class Http:
     """The client; used inside its own context: `async with Http(timeout) as http`."""
 
@@ -41,14 +32,11 @@ class Http:
         self._max_reply = max_reply
 
     async def __aenter__(self) -> Http:
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(_mark_sent)
         self._session = aiohttp.ClientSession(
             # Permits bound what is in flight, so the connector itself does not.
             connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(total=self._timeout.total_seconds(), connect=CONNECT_TIMEOUT),
-            trace_configs=[trace],
             trust_env=False,
             headers={"User-Agent": f"Tollbridge/{version('tollbridge')}"},
         )
@@ -59,16 +47,15 @@ class Http:
 
     async def perform(self, base_url: str, request: Request) -> Reply | NoReply:
         """Send the request to the path below the base address and read the whole reply, whatever its status."""
-        trace = _Trace()
+        url = URL(base_url.rstrip("/") + request.path)
         headers, body = _encode(request)
         try:
             async with self._session.request(
                 request.method,
-                URL(base_url.rstrip("/") + request.path).update_query(list(request.query)),
+                url.update_query(request.query) if request.query else url,
                 headers=headers,
                 data=body,
                 allow_redirects=False,
-                trace_request_ctx=trace,
             ) as response:
                 content = bytearray()
                 async for chunk in response.content.iter_any():
@@ -78,23 +65,21 @@ class Http:
                         return NoReply(f"The reply is longer than {self._max_reply} bytes.", sent=True)
                 names = {name.lower(): value for name, value in response.headers.items()}
                 return Reply(response.status, names, bytes(content))
+        # Only what surely happened before there was a connection was surely not sent.
         except aiohttp.ConnectionTimeoutError:
-            return NoReply(f"No connection within {CONNECT_TIMEOUT:g} seconds.", trace.sent)
+            return NoReply(f"No connection within {CONNECT_TIMEOUT:g} seconds.", sent=False)
         except TimeoutError:
-            return NoReply(f"No reply within {self._timeout.total_seconds():g} seconds.", trace.sent)
+            return NoReply(f"No reply within {self._timeout.total_seconds():g} seconds.", sent=True)
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            return NoReply(_reason(error), trace.sent)
-
-
-async def _mark_sent(_: object, context: SimpleNamespace, __: Any) -> None:
-    # Called just before the head is written: from here on the other side may have seen the request.
-    context.trace_request_ctx.sent = True
+            return NoReply(_reason(error), sent=not isinstance(error, aiohttp.ClientConnectorError))
 
 
 def _encode(request: Request) -> tuple[list[tuple[str, str]], bytes | None]:
     headers = list(request.headers)
     if request.form is not None:
-        return [*headers, ("Content-Type", "application/x-www-form-urlencoded")], urlencode(request.form).encode()
+        # The query of a URL is written by the same rules; yarl does it in C.
+        form = URL.build(query=request.form).raw_query_string.encode()
+        return [*headers, ("Content-Type", "application/x-www-form-urlencoded")], form
     if request.json is not None:
         return [*headers, ("Content-Type", "application/json")], json_text.dump(request.json).encode()
     return headers, request.body
