@@ -32,7 +32,7 @@ def test_no_id_that_a_caller_brings_is_a_word_of_an_address() -> None:
         for word, parameter in zip(first, second, strict=True)
         if not is_parameter(word) and (parameter == "{entityId}" or (is_parameter(parameter) and second[0] in THEIRS))
     }
-    assert {"latest", "steps"} <= shadowing <= RESERVED_IDS
+    assert {"latest", "search", "steps"} <= shadowing <= RESERVED_IDS
 
 
 def overlapping() -> Iterator[tuple[list[str], list[str]]]:

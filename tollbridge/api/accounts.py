@@ -12,11 +12,15 @@ from tollbridge.api.wire import (
     MayReadBilling,
     MayWriteBilling,
     Paging100,
+    Paging200,
     TheParts,
+    TheSearch,
     described,
     entity,
+    found,
     page,
 )
+from tollbridge.services import accounts
 from tollbridge.services.accounts import ACCOUNTS
 
 router = APIRouter(prefix=f"{ORG}/accounts", tags=["Accounts"])
@@ -38,6 +42,12 @@ async def create_account(parts: TheParts, caller: MayWriteBilling, body: Body) -
     return Json(entity(await ACCOUNTS.create(parts.db, caller, body)))
 
 
+@router.get("/search")
+async def search_accounts(parts: TheParts, caller: MayReadBilling, search: TheSearch) -> Json:
+    result = await accounts.find(parts.db, caller, search)
+    return found([entity(account) for account in result.data], result.next_start)
+
+
 @router.get("/{id}")
 async def retrieve_account(parts: TheParts, caller: MayReadBilling, id: str) -> Json:
     return Json(entity(await ACCOUNTS.retrieve(parts.db, caller, id)))
@@ -51,3 +61,14 @@ async def update_account(parts: TheParts, caller: MayWriteBilling, id: str, body
 @router.delete("/{id}")
 async def delete_account(parts: TheParts, caller: MayWriteBilling, id: str) -> Json:
     return Json(entity(await ACCOUNTS.delete(parts.db, caller, id)))
+
+
+@router.get("/{id}/children")
+async def list_children(parts: TheParts, caller: MayReadBilling, paging: Paging200, id: str) -> Json:
+    return page(await accounts.children(parts.db, caller, id, paging.size, paging.token))
+
+
+@router.put("/{id}/enddatebillingentities")
+async def end_date_billing_entities(parts: TheParts, caller: MayWriteBilling, id: str, body: Body) -> Json:
+    """Always refused: plans and contracts are not kept here."""
+    await accounts.end_date_billing_entities(parts.db, caller, id)

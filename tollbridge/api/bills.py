@@ -1,10 +1,10 @@
-"""Bills and their line items. Extensions: creating or replacing a bill, its `revision`, and what integrations do."""
+"""Bills. Extensions: creating or replacing a bill, its `revision`, and what integrations do."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, timedelta
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -17,21 +17,26 @@ from tollbridge.api.wire import (
     MayApprove,
     MayReadBilling,
     MayWriteBilling,
+    Paging,
     Paging100,
     TheParts,
+    TheSearch,
     described,
     entity,
+    found,
     listed,
     timestamp,
 )
 from tollbridge.domain import bill_shape
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.common_fields import calendar_day
+from tollbridge.domain.fields import one_of, refuse
 from tollbridge.services import bills
 from tollbridge.services.bills import Bill
+from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import Decision
-from tollbridge.store.bills import Filters, Line
-from tollbridge.store.records import Record
+from tollbridge.services.parts import Parts
+from tollbridge.store.bills import Filters
 
 router = APIRouter(prefix=f"{ORG}/bills", tags=["Bills"])
 _PUT = {
@@ -41,7 +46,8 @@ _PUT = {
 _DAY = calendar_day()
 
 
-def _day(value: str | None, name: str) -> date | None:
+def day_of(value: str | None, name: str) -> date | None:
+    """A query parameter that is a day; raises Invalid."""
     return date.fromisoformat(_DAY.check(value, name)) if value else None
 
 
@@ -57,12 +63,27 @@ def _invoice_dates(
     externalInvoiceDateStart: str | None = None, externalInvoiceDateEnd: str | None = None
 ) -> InvoiceDates:
     return InvoiceDates(
-        _day(externalInvoiceDateStart, "externalInvoiceDateStart"),
-        _day(externalInvoiceDateEnd, "externalInvoiceDateEnd"),
+        day_of(externalInvoiceDateStart, "externalInvoiceDateStart"),
+        day_of(externalInvoiceDateEnd, "externalInvoiceDateEnd"),
     )
 
 
 TheInvoiceDates = Annotated[InvoiceDates, Depends(_invoice_dates)]
+
+
+PERIOD = "/billingperiod/{lastDateInBillingPeriod}/{billingFrequency}"
+_FREQUENCY = one_of(bill_shape.BILLING_FREQUENCIES)
+
+
+def _period(lastDateInBillingPeriod: str, billingFrequency: str) -> Filters:
+    last = date.fromisoformat(_DAY.check(lastDateInBillingPeriod, "lastDateInBillingPeriod"))
+    if last == date.max:
+        refuse("lastDateInBillingPeriod", lastDateInBillingPeriod, "a day that another one follows")
+    _FREQUENCY.check(billingFrequency, "billingFrequency")
+    return Filters(period_end=last + timedelta(days=1), billing_frequency=billingFrequency)
+
+
+ThePeriod = Annotated[Filters, Depends(_period)]
 
 
 def _filters(
@@ -82,9 +103,9 @@ def _filters(
         account_ids=[accountId] if accountId else [],
         status=status,
         locked=locked,
-        bill_date=_day(billDate, "billDate"),
-        bill_date_start=_day(billDateStart, "billDateStart"),
-        bill_date_end=_day(billDateEnd, "billDateEnd"),
+        bill_date=day_of(billDate, "billDate"),
+        bill_date_start=day_of(billDateStart, "billDateStart"),
+        bill_date_end=day_of(billDateEnd, "billDateEnd"),
         external_invoice_date_start=invoiced.start,
         external_invoice_date_end=invoiced.end,
         billing_frequency=billingFrequency or None,
@@ -101,12 +122,34 @@ async def list_bills(
     excludeLineItems: bool = False,
     includeBillTotal: bool = True,
 ) -> Json:
-    found = await bills.page(parts.db, caller, filters, paging.size, paging.token, with_lines=not excludeLineItems)
-    data = [_wire(bill) for bill in found.data]
+    page = await bills.page(parts.db, caller, filters, paging.size, paging.token, with_lines=not excludeLineItems)
+    data = [_wire(bill) for bill in page.data]
     if not includeBillTotal:
         for bill in data:
             del bill["billTotal"]
-    return listed(data, found.next_token)
+    return listed(data, page.next_token)
+
+
+@router.get("/search")
+async def search_bills(parts: TheParts, caller: MayReadBilling, search: TheSearch) -> Json:
+    data, next_start = await bills.find(parts.db, caller, search)
+    return found([_wire(bill) for bill in data], next_start)
+
+
+@router.get("/accountid/{accountId}")
+async def list_bills_of_account(parts: TheParts, caller: MayReadBilling, paging: Paging100, accountId: str) -> Json:
+    return await _page(parts, caller, paging, Filters(account_ids=[accountId]))
+
+
+@router.get(PERIOD)
+async def list_bills_of_period(parts: TheParts, caller: MayReadBilling, paging: Paging100, period: ThePeriod) -> Json:
+    """The bills whose billing period has this last day, that is, whose endDate is the day after it."""
+    return await _page(parts, caller, paging, period)
+
+
+@router.post(PERIOD + "/approve")
+async def approve_bills_of_period(parts: TheParts, caller: MayApprove, period: ThePeriod) -> Json:
+    return _approved(*await bills.approve(parts.db, caller, {}, period))
 
 
 @router.post("/approve", openapi_extra=described(bills.APPROVE))
@@ -121,11 +164,7 @@ async def approve_bills(
     filters = Filters(
         account_ids=accountIds, external_invoice_date_start=invoiced.start, external_invoice_date_end=invoiced.end
     )
-    count, decisions = await bills.approve(parts.db, caller, body, filters)
-    message = f"{count} {'bill' if count == 1 else 'bills'} approved."
-    return Json(
-        {"message": message, "integrations": [{"billId": each.bill_id, **_decision(each)} for each in decisions]}
-    )
+    return _approved(*await bills.approve(parts.db, caller, body, filters))
 
 
 @router.get("/latest/{accountId}")
@@ -159,15 +198,16 @@ async def lock_bill(parts: TheParts, caller: MayApprove, id: str) -> Json:
     return Json(_wire(await bills.lock(parts.db, caller, id)))
 
 
-@router.get("/{billId}/lineitems")
-async def list_line_items(parts: TheParts, caller: MayReadBilling, paging: Paging100, billId: str) -> Json:
-    bill, lines, token = await bills.lines(parts.db, caller, billId, paging.size, paging.token)
-    return listed([_line(bill, line) for line in lines], token)
+async def _page(parts: Parts, caller: Caller, paging: Paging, filters: Filters) -> Json:
+    page = await bills.page(parts.db, caller, filters, paging.size, paging.token, with_lines=True)
+    return listed([_wire(bill) for bill in page.data], page.next_token)
 
 
-@router.get("/{billId}/lineitems/{id}")
-async def retrieve_line_item(parts: TheParts, caller: MayReadBilling, billId: str, id: str) -> Json:
-    return Json(_line(*await bills.line(parts.db, caller, billId, id)))
+def _approved(count: int, decisions: Sequence[Decision]) -> Json:
+    message = f"{count} {'bill' if count == 1 else 'bills'} approved."
+    return Json(
+        {"message": message, "integrations": [{"billId": each.bill_id, **_decision(each)} for each in decisions]}
+    )
 
 
 def _wire(bill: Bill) -> dict[str, Any]:
@@ -196,18 +236,4 @@ def _decision(decision: Decision) -> dict[str, Any]:
         "decision": decision.verdict,
         "runId": decision.run_id,
         "reason": decision.reason,
-    }
-
-
-def _line(bill: Record, line: Line) -> dict[str, Any]:
-    """A line as an entity of its own, where the wire calls its bands otherwise than inside a bill."""
-    shown = {("bandUsage" if name == "usagePerPricingBand" else name): value for name, value in line.items()}
-    return {
-        **shown,
-        "billId": bill.id,
-        "version": bill.version,
-        "createdBy": bill.created_by,
-        "dtCreated": timestamp(bill.created_at),
-        "lastModifiedBy": bill.updated_by,
-        "dtLastModified": timestamp(bill.updated_at),
     }

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
@@ -15,6 +15,7 @@ from tollbridge.domain import json_text
 from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Forbidden, Invalid, TooLarge
 from tollbridge.domain.fields import Shape, read_instant
+from tollbridge.domain.search import Search
 from tollbridge.services.caller import Caller
 from tollbridge.services.parts import Parts
 from tollbridge.store.records import Page, Record
@@ -143,6 +144,23 @@ Many = Annotated[list[str], Query(), AfterValidator(_split)]
 it is no Python name, and `[]` as default."""
 
 
+def _search(
+    searchQuery: Annotated[
+        str, Query(max_length=10_000, description="Conditions joined by $, as in name~Acme$currency:EUR.")
+    ] = "",
+    operator: Literal["AND", "OR"] = "AND",
+    sortBy: str | None = None,
+    sortOrder: Literal["ASC", "DESC"] = "ASC",
+    fromDocument: Annotated[int, Query(ge=0, le=10**9, description="How many to leave out at the front.")] = 0,
+    pageSize: Annotated[int, Query(ge=1, le=100)] = 10,
+) -> Search:
+    return Search(searchQuery, operator == "OR", sortBy or None, sortOrder == "DESC", fromDocument, pageSize)
+
+
+TheSearch = Annotated[Search, Depends(_search)]
+"""What a search of the wire asks for."""
+
+
 def instant_of(value: str | None, name: str) -> datetime | None:
     """A query parameter that is a moment, or a day, which then means its midnight in UTC."""
     if value is None:
@@ -182,6 +200,11 @@ def entity(record: Record, **computed: Any) -> dict[str, Any]:
 def page(found: Page, to_wire: Callable[[Record], dict[str, Any]] = entity) -> Json:
     """A page on the wire."""
     return listed([to_wire(record) for record in found.data], found.next_token)
+
+
+def found(data: Sequence[dict[str, Any]], next_start: int | None) -> Json:
+    """What a search found; where more follows, its token is the `fromDocument` that goes on."""
+    return listed(data, None if next_start is None else str(next_start))
 
 
 def listed(data: Sequence[Any], next_token: str | None = None) -> Json:

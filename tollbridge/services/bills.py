@@ -15,13 +15,14 @@ from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.errors import Conflict, Invalid, NotFound, Refusal
 from tollbridge.domain.fields import Shape, list_of, one_of, required, shown, text
 from tollbridge.domain.integrations import Cause
+from tollbridge.domain.search import Search
 from tollbridge.services import clock
 from tollbridge.services.bill_intake import PENDING, dispatch, put_many, refuse_locked
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import Decision
 from tollbridge.services.entities import load, missing
-from tollbridge.store import bills, bulk, catalog, records
-from tollbridge.store.bills import Filters, Line
+from tollbridge.store import bills, bulk, catalog, records, search
+from tollbridge.store.bills import Filters, Line, Place
 from tollbridge.store.db import Database, Tx
 from tollbridge.store.records import Record
 from tollbridge.store.schema import bills as table
@@ -78,6 +79,15 @@ async def latest(db: Database, caller: Caller, account_id: str) -> Bill:
         return await _with_lines(tx, record)
 
 
+async def find(db: Database, caller: Caller, asked: Search) -> tuple[Sequence[Bill], int | None]:
+    """The bills that the search finds, and from which one on to continue; raises Invalid."""
+    async with db.transaction() as tx:
+        found = await search.find(tx, table, bills.FIELDS, caller.org_id, asked)
+        lines = await bills.lines(tx, found.data)
+        codes = await catalog.account_codes(tx, caller.org_id, [bill["account_id"] for bill in found.data])
+    return [Bill(bill, codes[bill["account_id"]], lines[bill.id]) for bill in found.data], found.next_start
+
+
 async def page(
     db: Database, caller: Caller, filters: Filters, size: int, token: str | None, *, with_lines: bool
 ) -> Bills:
@@ -120,13 +130,50 @@ async def lines(
 def _read_token(token: str) -> tuple[int, int]:
     revision, _, after = token.partition(".")
     if not (revision.isdecimal() and after.isdecimal() and len(revision) < 10 and len(after) < 10):
-        raise Invalid(
-            "paging.token",
-            f"nextToken {token[:80]!r} is not one of ours.",
-            "Leave nextToken out to start at the first page, then pass on what the last page answered.",
-            "nextToken",
-        )
+        raise _not_ours(token)
     return int(revision), int(after)
+
+
+def _not_ours(token: str) -> Invalid:
+    return Invalid(
+        "paging.token",
+        f"nextToken {token[:80]!r} is not one of ours.",
+        "Leave nextToken out to start at the first page, then pass on what the last page answered.",
+        "nextToken",
+    )
+
+
+async def all_lines(
+    db: Database,
+    caller: Caller,
+    size: int,
+    token: str | None,
+    *,
+    bill_id: str | None = None,
+    line_type: str | None = None,
+    commitment_id: str | None = None,
+) -> tuple[Sequence[tuple[Record, Line]], str | None]:
+    """A page of the lines of all bills, newest bill first, each with its bill."""
+    async with db.transaction() as tx:
+        found = await bills.all_lines(
+            tx,
+            caller.org_id,
+            bill_id=bill_id,
+            line_type=line_type,
+            commitment_id=commitment_id,
+            after=_read_place(token) if token else None,
+            size=size + 1,
+        )
+    last = found[size - 1][2] if len(found) > size else None
+    more = f"{last.position}.{records.make_token(last.created_at, last.bill_id)}" if last else None
+    return [(bill, line) for bill, line, _ in found[:size]], more
+
+
+def _read_place(token: str) -> Place:
+    position, _, bill = token.partition(".")
+    if not (position.isascii() and position.isdecimal() and len(position) < 10):
+        raise _not_ours(token)
+    return Place(*records.read_token(bill), int(position))
 
 
 async def line(db: Database, caller: Caller, id: str, line_id: str) -> tuple[Record, Line]:

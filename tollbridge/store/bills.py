@@ -7,15 +7,38 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, func, select, text, tuple_
+from sqlalchemy import ColumnElement, Date, Integer, and_, cast, column, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
+from tollbridge.domain.search import Kind
 from tollbridge.store import bulk, records
 from tollbridge.store.db import Tx
 from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import bill_revisions, bills
+from tollbridge.store.search import Field
 
 Line = Mapping[str, Any]
+
+
+def _body_day(name: str) -> ColumnElement[date]:
+    return cast(bills.c.body[name].astext, Date)
+
+
+FIELDS: Mapping[str, Field] = {
+    "id": Field(Kind.TEXT, bills.c.id),
+    "ids": Field(Kind.AMONG, bills.c.id),
+    "accountId": Field(Kind.TEXT, bills.c.account_id),
+    "locked": Field(Kind.FLAG, bills.c.locked),
+    "billDate": Field(Kind.DAY, bills.c.bill_date),
+    "startDate": Field(Kind.DAY, _body_day("startDate")),
+    "endDate": Field(Kind.DAY, _body_day("endDate")),
+    "dueDate": Field(Kind.DAY, _body_day("dueDate")),
+    "billingFrequency": Field(Kind.TEXT, bills.c.billing_frequency),
+    "createdBy": Field(Kind.TEXT, bills.c.created_by),
+    "dtCreated": Field(Kind.MOMENT, bills.c.created_at),
+    "lastModifiedBy": Field(Kind.TEXT, bills.c.updated_by),
+}
+"""By what bills can be searched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +57,8 @@ class Filters:
     external_invoice_date_end: date | None = None
     billing_frequency: str | None = None
     bill_job_id: str | None = None
+    period_end: date | None = None
+    """The day after the last of the billing period."""
 
     @property
     def find_all(self) -> bool:
@@ -46,6 +71,7 @@ class Filters:
             (c.bill_date, self.bill_date),
             (c.billing_frequency, self.billing_frequency),
             (c.bill_job_id, self.bill_job_id),
+            (_body_day("endDate"), self.period_end),
         )
         among = ((c.id, self.ids), (c.account_id, self.account_ids))
         starts = (
@@ -159,3 +185,52 @@ async def line(tx: Tx, bill: Record, id: str) -> Line | None:
     values = {"org_id": bill.org_id, "bill_id": bill.id, "revision": bill["revision"], "id": id}
     found: Line | None = (await tx.execute(query, values)).scalar()
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a line stands among the lines of all bills: newest bill first, then its lines in their order from 1."""
+
+    created_at: datetime
+    bill_id: str
+    position: int
+
+
+async def all_lines(
+    tx: Tx,
+    org_id: str,
+    *,
+    bill_id: str | None,
+    line_type: str | None,
+    commitment_id: str | None,
+    after: Place | None,
+    size: int,
+) -> list[tuple[Record, Line, Place]]:
+    """Lines of the bills' present revisions, each with its bill and its place."""
+    b, r = bills.c, bill_revisions.c
+    each = (
+        func.jsonb_array_elements(r.lines)
+        .table_valued(column("line", JSONB), with_ordinality="position", name="each")
+        .render_derived()
+    )
+    line, position = each.c.line, cast(each.c.position, Integer)
+    present = and_(r.org_id == b.org_id, r.bill_id == b.id, r.revision == b.revision)
+    equal = (
+        (b.id, bill_id),
+        (line["lineItemType"].astext, line_type),
+        (line["commitmentId"].astext, commitment_id),
+    )
+    query = (
+        select(bills, line, position.label("position"))
+        .select_from(bills.join(bill_revisions, present).join(each, text("true")))
+        .where(b.org_id == org_id, *(column == value for column, value in equal if value is not None))
+        .order_by(b.created_at.desc(), b.id.desc(), position)
+        .limit(size)
+    )
+    if after is not None:
+        bill, key = tuple_(b.created_at, b.id), tuple_(after.created_at, after.bill_id)
+        query = query.where(or_(bill < key, and_(bill == key, position > after.position)))
+    return [
+        (records.read(bills, row), row.line, Place(row.created_at, row.id, row.position))
+        for row in await tx.execute(query)
+    ]

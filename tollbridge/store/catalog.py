@@ -6,10 +6,27 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import ColumnElement, or_, select
 
+from tollbridge.domain.search import Kind
 from tollbridge.store import records
 from tollbridge.store.db import Tx
 from tollbridge.store.records import Page, Record, RecordTable
 from tollbridge.store.schema import accounts, integrations
+from tollbridge.store.search import Field
+
+ACCOUNT_FIELDS: Mapping[str, Field] = {
+    "id": Field(Kind.TEXT, accounts.c.id),
+    "ids": Field(Kind.AMONG, accounts.c.id),
+    "code": Field(Kind.TEXT, accounts.c.code),
+    "codes": Field(Kind.AMONG, accounts.c.code),
+    "name": Field(Kind.TEXT, accounts.c.name),
+    "currency": Field(Kind.TEXT, accounts.c.body["currency"].astext),
+    "purchaseOrderNumber": Field(Kind.TEXT, accounts.c.body["purchaseOrderNumber"].astext),
+    "parentAccountId": Field(Kind.TEXT, accounts.c.body["parentAccountId"].astext),
+    "createdBy": Field(Kind.TEXT, accounts.c.created_by),
+    "dtCreated": Field(Kind.MOMENT, accounts.c.created_at),
+    "lastModifiedBy": Field(Kind.TEXT, accounts.c.updated_by),
+}
+"""By what accounts can be searched."""
 
 
 async def find(
@@ -31,6 +48,12 @@ async def page(
     """One page of the records whose columns have one of the values named; a column without values does not count."""
     conditions = [_among(table, column, values) for column, values in among.items() if values]
     return await records.page(tx, table, org_id, conditions, size=size, token=token)
+
+
+async def children(tx: Tx, org_id: str, account_id: str, *, size: int, token: str | None) -> Page:
+    """One page of the accounts whose parent this account is."""
+    condition = accounts.c.body["parentAccountId"].astext == account_id
+    return await records.page(tx, accounts, org_id, [condition], size=size, token=token)
 
 
 def _among(table: RecordTable, column: str, values: Sequence[str]) -> ColumnElement[bool]:

@@ -345,6 +345,7 @@ _STATEMENTS = (
     "(org_id, m3ter_entity, m3ter_id, external_system, external_table, integration_id, tenant)",
     "ALTER TABLE bills ADD CONSTRAINT bills_account FOREIGN KEY (org_id, account_id) REFERENCES accounts",
     "CREATE INDEX accounts_page ON accounts (org_id, created_at DESC, id DESC)",
+    "CREATE INDEX accounts_parent ON accounts (org_id, (body ->> 'parentAccountId'), created_at DESC, id DESC)",
     "CREATE INDEX products_page ON products (org_id, created_at DESC, id DESC)",
     "CREATE INDEX external_mappings_page ON external_mappings (org_id, created_at DESC, id DESC)",
     "CREATE INDEX external_mappings_external ON external_mappings "
