@@ -70,6 +70,14 @@ async def test_a_run_is_told_in_the_words_of_the_wire_and_in_ours(api: httpx.Asy
     assert "error" not in run
 
 
+async def test_a_held_run_says_why_and_what_to_do(api: httpx.AsyncClient, db: Database) -> None:
+    await add_run(db, "off", state="held", hold_reason="disabled")
+    await add_run(db, "key", state="held", hold_reason="unauthorized", error="Stripe answered 401", hint="Repair it.")
+    assert "enable it" in (await api.get("integrationruns/off")).json()["note"]
+    told = (await api.get("integrationruns/key")).json()
+    assert (told["error"], told["hint"], "note" in told) == ("Stripe answered 401", "Repair it.", False)
+
+
 async def test_runs_of_an_entity_are_listed_between_two_moments(api: httpx.AsyncClient, db: Database) -> None:
     for minute in range(3):
         await add_run(db, f"r{minute}", minute)
@@ -97,7 +105,7 @@ async def test_runs_are_found_by_status_integration_entity_and_destination(
     api: httpx.AsyncClient, db: Database
 ) -> None:
     await add_run(db, "done")
-    other = {"integration_id": "i2", "destination_id": "d2", "entity_id": "b2"}
+    other: dict[str, Any] = {"integration_id": "i2", "destination_id": "d2", "entity_id": "b2"}
     await add_run(db, "failed", state="failed", fault_kind="UNAVAILABLE", **other)
     assert await ids(api, "integrationruns", status="ERROR") == ["failed"]
     assert await ids(api, "integrationruns", integrationId="i1") == ["done"]

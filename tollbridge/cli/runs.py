@@ -31,7 +31,7 @@ COLUMNS = {
     "destination": "System",
     "entityId": "Of",
     "externalId": "There",
-    "error": "Error",
+    "says": "Says",
 }
 GOOD = frozenset({"delivered", "skipped", "superseded"})
 RESTING = GOOD | {"failed", "held", "cancelled"}
@@ -64,6 +64,7 @@ def list_(
     if not as_json:
         for run in chosen:
             run["created"] = show_moment(run.get("dtCreated"))
+            run["says"] = run.get("error") or run.get("note")
     put_rows(chosen, COLUMNS, as_json=as_json, empty="There are no such runs.")
 
 

@@ -91,12 +91,13 @@ def facts_of(states: Collection[DeliveryState]) -> list[DeliveryFacts]:
     return [facts for facts in all_facts if state_of(facts) in states]
 
 
-_HELD = {
+HELD = {
     HoldReason.DISABLED: "The integration is disabled; enable it and the bill is sent.",
     HoldReason.UNAUTHORIZED: "The other system refuses the integration's credential; repair it and the bill is sent.",
     HoldReason.DISCONNECTED: "The integration has no valid credential; give it one and the bill is sent.",
     HoldReason.CHANGED: "The bill changed after an earlier version was sent; a person decides what follows.",
 }
+"""Why a run is held, and the way out."""
 
 
 def reason_of(
@@ -110,7 +111,7 @@ def reason_of(
         case DeliveryState.HELD if facts.run is None:
             return "The bill is in scope, but came in when the integration was not there to send it; send it now."
         case DeliveryState.HELD:
-            return told or (_HELD[hold_reason] if hold_reason else "The run is held.")
+            return told or (HELD[hold_reason] if hold_reason else "The run is held.")
         case DeliveryState.RUNNING if not facts.present:
             return "A run of an earlier version is still under way."
         case DeliveryState.RUNNING:

@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tollbridge.domain.deliveries import HELD
 from tollbridge.domain.errors import Conflict, FaultKind, NotFound
 from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
 from tollbridge.services import clock
@@ -28,7 +29,10 @@ SILENCE = timedelta(seconds=30)
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """One run, with its state in our words and its status in the wire's."""
+    """One run, with its state in our words and its status in the wire's.
+
+    `offers` are the choices that a person has about a bill that changed after it was sent, `decision` what was decided.
+    """
 
     id: str
     version: int
@@ -61,6 +65,8 @@ class Run:
     total: Decimal | None
     currency: str | None
     note: str | None
+    offers: Sequence[Any] | None
+    decision: Any
     started_at: datetime | None
     completed_at: datetime | None
 
@@ -169,7 +175,7 @@ async def replay(db: Database, caller: Caller, run_id: str) -> Run:
     async with db.transaction() as tx:
         run = await get_run(tx, caller.org_id, run_id)
         connection = await raw(tx)
-        if run.flow is not Flow.DELIVER or run.integration_id is None or run.account_id is None:
+        if run.flow is Flow.CHECK or run.integration_id is None or run.account_id is None:
             raise Conflict(
                 "run.not_a_delivery",
                 f"Run {run_id} checked a credential; there is nothing to deliver again.",
@@ -186,6 +192,7 @@ async def replay(db: Database, caller: Caller, run_id: str) -> Run:
             run.account_id,
             by=caller.principal,
             replay_of=run.id,
+            flow=run.flow,
         )
         await rows.add(connection, [again], clock.now())
         return await get_run(tx, caller.org_id, again.id)
@@ -202,12 +209,16 @@ async def _refuse_replay(connection: Connection, org_id: str, run: Run) -> None:
                 "Wait for its end, or repair what it is held for.",
             )
     revision = await dispatching.bill_revision(connection, org_id, run.entity_id)
+    if run.flow is Flow.WITHDRAW and revision is None:
+        return
     if revision != run.revision:
         now = "was deleted" if revision is None else f"is at version {revision} by now"
         raise Conflict(
             "run.outdated",
             f"Run {run.id} was for version {run.revision} of {run.entity_type} {run.entity_id}, which {now}.",
-            "Replay the newest run of the bill." if revision is not None else "There is nothing left to send.",
+            "Replay the newest run of the bill."
+            if revision is not None
+            else "Replay the run that takes it back, if any.",
         )
     row = await ledger.delivered(connection, org_id, run.integration_id or "", run.entity_type, run.entity_id)
     if row is not None and row.version == run.revision:
@@ -318,4 +329,6 @@ def _run(row: Any) -> Run:
     reason = HoldReason(row.hold_reason) if row.hold_reason else None
     kind = FaultKind(row.fault_kind) if row.fault_kind else None
     plain = {name: row._mapping[name] for name in _PLAIN}
+    if reason and not row.error:
+        plain["note"] = row.note or HELD[reason]
     return Run(**plain, flow=Flow(row.flow), state=state, status=status_of(state, kind, reason), hold_reason=reason)
