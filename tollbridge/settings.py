@@ -29,7 +29,11 @@ class Settings:
     database_url: Annotated[
         str, "PostgreSQL 15 or newer, as postgresql://user:password@host/name. Empty: the embedded database."
     ] = ""
-    key: Annotated[str, "Key that seals secrets: 32 bytes as base64. Empty: the file `key` in the home folder."] = ""
+    key: Annotated[
+        str,
+        "Keys that seal secrets, each 32 bytes as base64: the first seals, all open. Empty: the file `key` in the home"
+        " folder, one on a line.",
+    ] = field(default="", repr=False)
     host: Annotated[str, "Address on which `serve` listens."] = "127.0.0.1"
     port: Annotated[int, "Port on which `serve` listens."] = 8400
     postgres_user: Annotated[

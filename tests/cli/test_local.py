@@ -165,3 +165,50 @@ def test_an_integration_is_made_by_names_and_told_what_it_could_send(
     assert (unknown.returncode, "There are no credentials yet." in unknown.stderr) == (2, True)
     assert "Bills here already that could be sent: 1 (85459 JPY)." in made.stderr
     assert (sent.stdout, again.stdout) == ("Bills on their way: 1\n", "Bills on their way: 0\n")
+
+
+def test_doctor_says_what_is_wrong_with_its_remedy_and_keys_change_without_loss(cli: Callable[..., Done]) -> None:
+    init(cli, "http://127.0.0.1:8400")
+    done = cli("doctor")
+    assert done.returncode == 1
+    assert "✓ database: PostgreSQL" in done.stdout
+    assert "✗ workers: No worker is alive. → Start one: tollbridge worker" in done.stdout
+    told = json.loads(cli("doctor", "--json").stdout)
+    assert [each["name"] for each in told["checks"] if not each["ok"]] == ["workers"]
+    rotated = json.loads(cli("keys", "rotate", "--json").stdout)
+    listed = [json.loads(line) for line in cli("keys", "list", "--json").stdout.splitlines()]
+    assert listed[0] == {"fingerprint": rotated["fingerprint"], "place": "1", "sealed": 0}
+
+
+def test_doctor_starts_no_database_and_says_what_does(
+    cli: Callable[..., Done], tmp_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOLLBRIDGE_DATABASE_URL", "")
+    monkeypatch.setenv("TOLLBRIDGE_HOME", str(tmp_home))
+    done = cli("doctor")
+    assert (done.returncode, done.stdout.startswith("✗ database: ")) == (1, True)
+    assert list(tmp_home.iterdir()) == []
+
+
+def test_a_key_from_the_environment_is_printed_and_not_changed(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOLLBRIDGE_KEY", "a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")
+    done = cli("keys", "rotate")
+    name, _, value = done.stdout.strip().partition("=")
+    assert name == "TOLLBRIDGE_KEY"
+    assert value.endswith(",a2tra2tra2tra2tra2tra2tra2tra2tra2tra2tra2s=")
+    assert "keys rotate --resume" in done.stderr
+
+
+def test_a_service_user_is_made_listed_and_kept_out(environ: dict[str, str], cli: Callable[..., Done]) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        made = json.loads(cli("users", "create", "--name", "Source", "--role", "source", "--json").stdout)
+        listed = cli("users", "list").stdout
+        out = cli("users", "deactivate", made["serviceUserId"])
+        keys = json.loads(cli("users", "keys", made["serviceUserId"], "--json").stdout)
+    assert made["apiSecret"]
+    assert f"{made['serviceUserId']}\tSource\tsource\t" in listed
+    assert out.stdout == f"{made['id']} is not active any more.\n"
+    assert keys["active"] is False

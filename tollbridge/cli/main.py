@@ -14,7 +14,20 @@ from typing import Annotated
 
 import typer
 
-from tollbridge.cli import credentials, db, demo, importing, init, integrations, migrate, processes, runs
+from tollbridge.cli import (
+    credentials,
+    db,
+    demo,
+    doctor,
+    importing,
+    init,
+    integrations,
+    keys,
+    migrate,
+    processes,
+    runs,
+    users,
+)
 from tollbridge.cli.common import Exit, complain, exit_code
 from tollbridge.cli.output import set_quiet
 from tollbridge.domain.errors import Refusal
@@ -31,12 +44,15 @@ app.command("init")(init.init)
 app.command("serve")(processes.serve)
 app.command("worker")(processes.worker)
 app.command("migrate")(migrate.migrate)
+app.command("doctor")(doctor.doctor)
+app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 app.command("sandbox")(processes.sandbox)
 app.command("import")(importing.import_)
 app.add_typer(runs.app, name="runs")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
+app.add_typer(users.app, name="users")
 
 MAP = """\
 tollbridge carries every finished bill to the systems that a finance team runs, exactly once.
@@ -47,6 +63,7 @@ On this machine
   serve         the API
   worker        delivers bills; start as many as you like
   migrate, db   the database
+  doctor, keys  what is wrong here and how to mend it; keys that seal secrets
   sandbox       a stand-in for a vendor
 
 Over the API, by profile
@@ -54,12 +71,12 @@ Over the API, by profile
   runs          what became of each bill: list, show, watch, replay
   credentials   secrets of vendors: create, list
   integrations  what is sent where: create, list, enable
+  users         who may use the API, and their access keys
 
 Examples
   tollbridge demo
   tollbridge import bills.jsonl --refused refused.jsonl
   tollbridge runs replay --failed --since 2h
-
 Each command explains itself: tollbridge import --help
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -47,10 +47,16 @@ class Gate:
     """Issues tokens for access keys and tells who is behind a token."""
 
     def __init__(
-        self, db: Database, key: bytes, lifetime: timedelta, monotonic: Callable[[], float] = time.monotonic
+        self,
+        db: Database,
+        key: bytes,
+        lifetime: timedelta,
+        monotonic: Callable[[], float] = time.monotonic,
+        older_keys: Sequence[bytes] = (),
     ) -> None:
         self._db = db
         self._key = key
+        self._older_keys = older_keys
         self._lifetime = lifetime
         self._monotonic = monotonic
         self._seen: dict[str, tuple[float, Role]] = {}
@@ -93,15 +99,19 @@ class Gate:
         return Caller(org_id, f"SERVICE_USER_{claims['sub']}", role)
 
     def _claims(self, token: str) -> dict[str, str]:
-        try:
-            claims: dict[str, str] = jwt.decode(
-                token, self._key, [_ALGORITHM], options={"require": ["exp", "sub", "org", "key"]}
-            )
-        except jwt.ExpiredSignatureError:
-            raise Forbidden("access.expired", "The access token has expired.", _ASK_AGAIN) from None
-        except jwt.InvalidTokenError:
-            raise Forbidden("access.token", "The access token is not one of ours.", _ASK_AGAIN) from None
-        return claims
+        for key in (self._key, *self._older_keys):
+            try:
+                claims: dict[str, str] = jwt.decode(
+                    token, key, [_ALGORITHM], options={"require": ["exp", "sub", "org", "key"]}
+                )
+            except jwt.InvalidSignatureError:
+                continue
+            except jwt.ExpiredSignatureError:
+                raise Forbidden("access.expired", "The access token has expired.", _ASK_AGAIN) from None
+            except jwt.InvalidTokenError:
+                break
+            return claims
+        raise Forbidden("access.token", "The access token is not one of ours.", _ASK_AGAIN)
 
     async def _role(self, key_id: str) -> Role:
         seen, role = self._seen.get(key_id, (float("-inf"), Role.VIEWER))

@@ -1,0 +1,71 @@
+"""What `doctor` finds, and the remedy it names."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from tests.services.world import NOW, World
+from tollbridge.services import checkup, clock
+from tollbridge.services.checkup import Finding
+from tollbridge.store import workers
+from tollbridge.store.db import Database, connected
+from tollbridge.vault import Vault
+
+
+async def examine(world: World, vault: Vault | None) -> dict[str, Finding]:
+    return {each.name: each for each in await checkup.examine(world.db, vault, "1")}
+
+
+async def test_an_installation_in_order_has_nothing_to_mend(db: Database) -> None:
+    world = World(db)
+    await world.begin("a1")
+    async with db.hot() as connection:
+        await workers.register(connection, "w1", "host", 1, "1", clock.now(), NOW)
+    found = await examine(world, world.vault)
+    assert list(found) == ["database", "clock", "schema", "key", "workers", "queue", "credential cred"]
+    assert all(each.ok and not each.remedy for each in found.values())
+
+
+async def test_each_thing_that_is_wrong_names_its_remedy(db: Database) -> None:
+    world = World(db, now=clock.now() - timedelta(hours=1))
+    await world.begin("a1")
+    await world.add_integration()
+    await world.send("b1", "a1")
+    await world.add_credential("bad", "INVALID", None)
+    found = await examine(world, Vault([b"x" * 32]))
+    wrong = {name for name, each in found.items() if not each.ok}
+    assert wrong == {"key", "workers", "queue", "credential bad"}
+    assert all(found[name].remedy for name in wrong)
+    assert "2 of 2 stored secrets" in found["key"].text
+
+
+async def test_a_key_that_is_gone_is_wrong_only_where_something_is_sealed(db: Database) -> None:
+    world = World(db)
+    assert (await examine(world, None))["key"].ok
+    await world.begin()
+    assert not (await examine(world, None))["key"].ok
+
+
+async def test_a_schema_that_is_missing_ends_the_look_with_the_command_to_run(empty_database_url: str) -> None:
+    async with connected(empty_database_url) as db:
+        found = await checkup.examine(db, None, "1")
+    assert [(each.name, each.ok) for each in found] == [("database", True), ("clock", True), ("schema", False)]
+    assert found[-1].remedy == "Run: tollbridge migrate"
+
+
+async def test_workers_of_another_version_are_told(db: Database) -> None:
+    world = World(db)
+    await world.begin()
+    async with db.hot() as connection:
+        for id, version in (("w1", "1"), ("w2", "0.9")):
+            await workers.register(connection, id, "host", 1, version, clock.now(), NOW)
+    workers_found = (await examine(world, world.vault))["workers"]
+    assert not workers_found.ok
+    assert "1 of version 0.9" in workers_found.text
+
+
+def test_the_clock_may_differ_by_as_long_as_the_answer_took() -> None:
+    asked, answered = NOW, NOW + timedelta(seconds=5)
+    assert checkup.judge_clock(asked, NOW + timedelta(seconds=3), answered).ok
+    assert not checkup.judge_clock(asked, NOW - timedelta(seconds=3), answered).ok
+    assert not checkup.judge_clock(asked, answered + timedelta(seconds=3), answered).ok

@@ -1,0 +1,75 @@
+"""`tollbridge doctor`: look at everything on this machine and behind its database, and say what to do."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import typer
+
+from tollbridge.cli.common import AsJson, Exit, read_settings
+from tollbridge.cli.output import put, put_json
+from tollbridge.settings import Settings
+
+if TYPE_CHECKING:
+    from tollbridge.services.checkup import Finding
+    from tollbridge.vault import Vault
+
+
+def doctor(as_json: AsJson = False) -> None:
+    """Look at database, schema, clock, key, workers, queue and credentials. Exit code 1 where something is wrong.
+
+    Changes nothing. One line for each: ✓ or ✗, what was found, and what to do about it.
+
+    Example: tollbridge doctor
+    """
+    findings = asyncio.run(_examine(read_settings()))
+    well = all(each.ok for each in findings)
+    if as_json:
+        put_json({"ok": well, "checks": [asdict(each) for each in findings]})
+    else:
+        for each in findings:
+            remedy = f" → {each.remedy}" if each.remedy else ""
+            put(f"{'✓' if each.ok else '✗'} {each.name}: {each.text}{remedy}")
+    if not well:
+        raise typer.Exit(Exit.FAILED)
+
+
+async def _examine(settings: Settings) -> list[Finding]:
+    from importlib.metadata import version
+
+    from tollbridge.domain.errors import Refusal
+    from tollbridge.services.checkup import Finding, examine
+    from tollbridge.store.db import connected
+
+    try:
+        vault = _vault(settings)
+        async with connected(_dsn(settings)) as db:
+            return await examine(db, vault, version("tollbridge"))
+    except Refusal as refusal:
+        return [Finding(refusal.code.partition(".")[0].replace("vault", "key"), False, refusal.message, refusal.hint)]
+
+
+def _vault(settings: Settings) -> Vault | None:
+    from tollbridge.vault import key_file, open_vault
+
+    return open_vault(settings) if settings.key or key_file(settings).exists() else None
+
+
+def _dsn(settings: Settings) -> str:
+    """Where the database is; raises Unavailable where the embedded one does not run: a look starts nothing."""
+    from tollbridge.domain.errors import Unavailable
+    from tollbridge.store import embedded
+    from tollbridge.store.db import checked_url
+
+    if settings.database_url:
+        return checked_url(settings.database_url)
+    found = embedded.status(settings)
+    if not found.dsn:
+        raise Unavailable(
+            "database.stopped",
+            f"The embedded database in {found.folder} is {found.state}.",
+            "It starts with whatever needs it: tollbridge init the first time, then tollbridge serve and worker.",
+        )
+    return found.dsn

@@ -1,0 +1,35 @@
+"""What a look at the whole installation reads, whatever the organization: the server, its clock, all credentials."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from tollbridge.store.db import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class CredentialStanding:
+    """A credential and what its last check, or last use, found out."""
+
+    org_id: str
+    id: str
+    name: str
+    system: str
+    status: str
+    error: str | None
+    checked_at: datetime | None
+
+
+async def server(connection: Connection) -> tuple[str, datetime]:
+    """The server's version, and its clock at this very moment."""
+    row = await connection.fetchrow("SELECT current_setting('server_version'), clock_timestamp()")
+    return row[0], row[1]
+
+
+async def credentials(connection: Connection) -> list[CredentialStanding]:
+    """All credentials."""
+    rows = await connection.fetch(
+        "SELECT org_id, id, name, system, status, error, checked_at FROM credentials ORDER BY org_id, name, id"
+    )
+    return [CredentialStanding(*row) for row in rows]
