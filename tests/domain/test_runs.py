@@ -10,8 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tollbridge.domain.changes import Choice, Offer
 from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
-from tollbridge.domain.flows import Checked, Delivered, Skipped
+from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Skipped, Withdrawn
 from tollbridge.domain.retry import LONGEST, backoff, limited_wait
 from tollbridge.domain.runs import (
     Change,
@@ -52,6 +53,7 @@ WIRE = {
     (RunState.WAITING, "*", "*"): "AWAITING_RETRY",
     (RunState.HELD, "*", HoldReason.DISABLED): "DISABLED",
     (RunState.HELD, "*", HoldReason.UNAUTHORIZED): "AUTH_FAILED",
+    (RunState.HELD, FaultKind.ALREADY_PAID, HoldReason.CHANGED): "INVOICE_ALREADY_PAID",
     (RunState.HELD, "*", "*"): "WAITING",
     (RunState.FAILED, FaultKind.UNAUTHORIZED, "*"): "AUTH_FAILED",
     (RunState.FAILED, FaultKind.TOO_LONG, "*"): "TIMEOUT_LIMIT_EXCEEDED",
@@ -177,3 +179,17 @@ def test_without_word_from_the_other_side_the_wait_for_a_rate_limit_doubles() ->
         limited += timedelta(seconds=waits[-1])
     assert waits == [2, 2, 4, 8, 16]
     assert limited_wait(timedelta(days=1), 0) == LONGEST
+
+
+def test_a_run_that_needs_a_choice_is_held_with_what_there_is_to_choose() -> None:
+    offers = (Offer(Choice.LEAVE, "Leave it."),)
+    change = advance(RUN, NeedsChoice("It changed.", offers), NOW, 0.5, LIMITS)
+    assert (change.state, change.hold_reason, change.note) == (RunState.HELD, HoldReason.CHANGED, "It changed.")
+    assert (change.offers, change.event) == (offers, None)
+    paid = advance(RUN, NeedsChoice("It is paid.", offers, fault(FaultKind.ALREADY_PAID)), NOW, 0.5, LIMITS)
+    assert (paid.state, paid.event) == (RunState.HELD, "integration.perform.error")
+
+
+def test_a_run_that_took_a_deleted_bill_back_is_done() -> None:
+    change = advance(RUN, Withdrawn("Voided in_1."), NOW, 0.5, LIMITS)
+    assert (change.state, change.note, change.delivered) == (RunState.DELIVERED, "Voided in_1.", None)

@@ -204,17 +204,6 @@ async def test_a_delivered_bill_is_not_delivered_again_by_another_integration_of
     assert skipped.note == f"Already delivered as in_1 by run {first}."
 
 
-async def test_a_bill_that_changed_after_its_delivery_is_held(world: World) -> None:
-    await world.deliver(await world.send("bill", "a"))
-    changed = await world.send("bill", "a", revision=2)
-    behind = await world.send("other", "a")
-    assert await world.claim(changed) == []
-    held = await world.run(changed)
-    assert (held.state, held.hold_reason, held.status) == (RunState.HELD, HoldReason.CHANGED, RunStatus.WAITING)
-    assert "in_1" in (held.note or "")
-    assert [each.run_id for each in await world.claim(behind)] == [behind]
-
-
 @pytest.mark.parametrize(
     ("table", "id", "change", "reason"),
     [
@@ -478,3 +467,21 @@ def _write_done(
         ledger=(subject or own, key, StepState.DONE),
         learnt=learnt,
     )
+
+
+async def test_old_bodies_leave_the_run_log_and_its_steps_stay(world: World) -> None:
+    run_id = await world.send("b1", "a1")
+    for seq, age in ((1, 91), (2, 90), (3, 1)):
+        await world.rows(
+            "INSERT INTO run_steps (run_id, seq, key, name, kind, attempt, started_at, request, reply)"
+            " VALUES ($1, $2, 'k', 'Create', 'write', 1, $3, '{}', '{}')",
+            run_id,
+            seq,
+            NOW - timedelta(days=age),
+        )
+    kept = "SELECT seq FROM run_steps WHERE request IS NOT NULL AND reply IS NOT NULL ORDER BY seq"
+    await work.trim(world.db, NOW, timedelta(0))
+    assert [row["seq"] for row in await world.rows(kept)] == [1, 2, 3]
+    await work.trim(world.db, NOW, timedelta(days=90))
+    assert [row["seq"] for row in await world.rows(kept)] == [2, 3]
+    assert len(await world.rows("SELECT FROM run_steps WHERE name = 'Create'")) == 3

@@ -32,6 +32,10 @@ def _head(run: Run) -> Iterator[str]:
         yield f"Ended   {_at(run.completed_at)}"
     if run.replay_of:
         yield f"Replays run {run.replay_of}"
+    if run.decision:
+        yield f"Decided {run.decision['at']} by {run.decision['by']}: {json_text.dump(run.decision)}"
+    for offer in run.offers or ():
+        yield f"Choice {offer['choice']}: {offer['text']}"
     if run.external_id:
         yield f"Delivered as {run.external_id}" + (f", {run.url}" if run.url else "")
     if run.total is not None:

@@ -11,6 +11,7 @@ from fastapi import APIRouter, Depends
 from tollbridge.api.run_log import text_of
 from tollbridge.api.wire import (
     ORG,
+    Body,
     Json,
     Many,
     MayDeliver,
@@ -23,7 +24,7 @@ from tollbridge.api.wire import (
     timestamp,
 )
 from tollbridge.domain.runs import RunStatus
-from tollbridge.services import runs
+from tollbridge.services import changes, runs
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import missing
 from tollbridge.services.parts import Parts
@@ -117,6 +118,12 @@ async def replay_run(parts: TheParts, caller: MayDeliver, id: str) -> Json:
     return Json(_run(await runs.replay(parts.db, caller, id)))
 
 
+@router.post("/{id}/decide", openapi_extra=described(changes.DECIDE, extension=True))
+async def decide_run(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Say what is done about the documents of a bill that changed, or was deleted, after it was sent."""
+    return Json(_run(await changes.decide(parts.db, caller, id, body)))
+
+
 @router.get("/{entityType}/latest")
 async def get_latest_runs(parts: TheParts, caller: MayRead, entityType: str, ids: Many = NO_IDS) -> Json:
     """The newest run of each of the entities that has one."""
@@ -190,6 +197,8 @@ def _run(run: Run) -> dict[str, Any]:
         "replayOf": run.replay_of,
         "total": run.total,
         "currency": run.currency,
+        "choices": run.offers,
+        "decision": run.decision,
     }
     return {name: value for name, value in values.items() if value is not None}
 

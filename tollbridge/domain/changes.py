@@ -65,7 +65,6 @@ class Earlier:
 
     version: int
     external_id: str | None = None
-    run_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

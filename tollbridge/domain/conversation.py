@@ -11,6 +11,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
+from tollbridge.domain.changes import Earlier
 from tollbridge.domain.flows import Reply, Subject, Written
 
 LedgerKey: TypeAlias = tuple[str, str, str]
@@ -80,6 +81,29 @@ class LedgerRow:
     steps: Mapping[str, LedgerStep]
     external_id: str | None = None
     run_id: str | None = None
+    earlier: Earlier | None = None
+    """What was known of the version before, kept when this one wrote first."""
+
+    @property
+    def took_effect(self) -> bool:
+        """Whether anything of this version stands, or may stand, in the other system."""
+        return self.state is LedgerState.DONE or any(not step.state.took_no_effect for step in self.steps.values())
+
+    def before(self, version: int) -> Earlier | None:
+        """What may stand of versions before this one."""
+        if self.version >= version or not self.took_effect:
+            return self.earlier
+        if self.state is LedgerState.DONE or self.earlier is None:
+            return Earlier(self.version, self.external_id)
+        return self.earlier
+
+    @property
+    def uncertain_since(self) -> datetime | None:
+        """When the last write was sent of which nobody knows whether it took effect."""
+        return max(
+            (step.last_sent_at for step in self.steps.values() if step.state is StepState.SENT and step.last_sent_at),
+            default=None,
+        )
 
 
 def ledger_key(subject: Subject) -> LedgerKey:

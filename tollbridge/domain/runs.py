@@ -90,7 +90,7 @@ def status_of(state: RunState, fault_kind: FaultKind | None, hold_reason: HoldRe
         case RunState.WAITING:
             return RunStatus.RATE_LIMIT_RETRY if fault_kind is FaultKind.RATE_LIMITED else RunStatus.AWAITING_RETRY
         case RunState.HELD:
-            if fault_kind is FaultKind.ALREADY_PAID:
+            if hold_reason is HoldReason.CHANGED and fault_kind is FaultKind.ALREADY_PAID:
                 return RunStatus.INVOICE_ALREADY_PAID
             return _STATUS_OF_HELD.get(hold_reason, RunStatus.WAITING)
         case RunState.FAILED:

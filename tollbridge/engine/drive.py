@@ -16,10 +16,22 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from tollbridge.connectors.base import Connector, Delivery, Sending, read_credential
+from tollbridge.domain.changes import Choice, Offer
 from tollbridge.domain.conversation import Entry, Intent, LedgerStep, StepDone, StepKind, StepState, ledger_key
 from tollbridge.domain.doubt import Guarantees, absent_counts_at, effect_of, leaves_doubt, plan_write
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.flows import NoReply, Outcome, Pause, Reply, Request, Step, Subject, idempotency_key
+from tollbridge.domain.flows import (
+    NeedsChoice,
+    NoReply,
+    Outcome,
+    Pause,
+    Reply,
+    Request,
+    Skipped,
+    Step,
+    Subject,
+    idempotency_key,
+)
 from tollbridge.domain.integrations import read_layer
 from tollbridge.domain.runs import Flow, Paused
 from tollbridge.engine.redact import Redactor, secrets_of
@@ -96,7 +108,7 @@ class Drive:
         Raises whatever a connector's bug raises: `incident` then says what becomes of the run.
         """
         try:
-            return await self._converse(self._flow())
+            return self._before_corrections() or await self._converse(self._flow())
         except _Stop as stop:
             return stop.result
 
@@ -158,7 +170,39 @@ class Drive:
                     "Save the integration again with a valid value, then replay the run.",
                 )
             ) from None
-        return connector.deliver(Delivery(run.bill(), config, run.mappings, self._system, run.started_at))
+        return connector.deliver(
+            Delivery(
+                run.bill(),
+                config,
+                run.mappings,
+                self._system,
+                run.started_at,
+                run.earlier,
+                run.flow is Flow.WITHDRAW,
+                run.correction,
+            )
+        )
+
+    def _before_corrections(self) -> Outcome | Paused | None:
+        """What keeps the flow from looking at what stands of earlier versions: a write of theirs that may still take
+        effect, or a connector that knows no corrections."""
+        run = self._run
+        if run.earlier is None and run.flow is not Flow.WITHDRAW:
+            return None
+        row = run.ledgers.get((run.entity_type, run.entity_id, "invoice"))
+        if row is not None and row.uncertain_since and (row.version < run.revision or run.flow is Flow.WITHDRAW):
+            until = row.uncertain_since + self._guarantees.longest_request
+            if until > self._port.now():
+                return Paused(
+                    until, "An earlier version was sent without a reply; it may still take effect until then."
+                )
+        if self._connector.corrects:
+            return None
+        what = f"Version {run.earlier.version} of it was sent before" if run.earlier else "The bill was deleted"
+        reason = f"{what}, and {self._system.title} offers no corrections."
+        if run.correction.choice is Choice.LEAVE:
+            return Skipped(f"left as it is: {reason}")
+        return NeedsChoice(reason, (Offer(Choice.LEAVE, "Leave what stands there as it is."),))
 
     async def _converse(self, flow: Generator[Step | Pause, Reply, Outcome]) -> Outcome:
         try:

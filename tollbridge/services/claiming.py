@@ -9,11 +9,13 @@ from functools import partial
 from typing import Any
 
 from tollbridge.connectors.base import connector_of
+from tollbridge.domain import json_text
 from tollbridge.domain.bill_output import bill_of
 from tollbridge.domain.billing import Bill
+from tollbridge.domain.changes import ASK, Choice, Correction, Earlier, MoneyTo
 from tollbridge.domain.conversation import LedgerKey, LedgerRow, LedgerState, Recorded
 from tollbridge.domain.errors import Refusal
-from tollbridge.domain.integrations import BillOptions, CredentialStatus, Mappings, read_layer
+from tollbridge.domain.integrations import BillOptions, CredentialStatus, Mappings, correction_of, read_layer
 from tollbridge.domain.runs import Flow, HoldReason, RunState
 from tollbridge.services.sealing import open_fields, open_reply
 from tollbridge.store import claims, lanes, ledger, recording
@@ -27,6 +29,9 @@ from tollbridge.vault import Vault
 DOCUMENT = "invoice"
 """The kind of document that a bill becomes."""
 
+WITHDRAWAL = "withdrawal"
+"""The kind of document under which what becomes of a deleted bill is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
@@ -34,7 +39,8 @@ class Claimed:
 
     `fence` must come back with every record and settlement. `bill` reads the stored bill as it is sent, which raises
     where it cannot be read, and is None for checks. `tenant` is empty for checks. `worked` is the working time so far.
-    `ledgers` has the rows of the entity and of its account in this tenant.
+    `ledgers` has the rows of the entity and of its account in this tenant. `earlier` is what may stand of earlier
+    versions, `correction` what was chosen for it.
     """
 
     run_id: str
@@ -61,6 +67,8 @@ class Claimed:
     next_seq: int
     records: Mapping[str, Recorded]
     ledgers: Mapping[LedgerKey, LedgerRow]
+    earlier: Earlier | None = None
+    correction: Correction = ASK
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +118,7 @@ async def claim_due(
     await rows.put_to_rest(connection, resting, now)
     if not starting:
         return []
-    delivering = [each for each in starting if each.run["flow"] == Flow.DELIVER]
+    delivering = [each for each in starting if each.run["flow"] != Flow.CHECK]
     await ledger.own(connection, [(each.document, each.id) for each in delivering])
     started = await rows.start(
         connection, [(each.id, each.credential_id, each.tenant) for each in starting], worker_id, now, now + lease
@@ -131,7 +139,7 @@ async def claim_due(
             entity_id=each.run["entity_id"],
             revision=each.run["revision"],
             account_id=each.run["account_id"],
-            document=DOCUMENT,
+            document=WITHDRAWAL if each.run["flow"] == Flow.WITHDRAW else DOCUMENT,
             tenant=each.tenant,
             secrets=each.secrets,
             config=each.config,
@@ -144,6 +152,8 @@ async def claim_due(
             next_seq=seqs.get(each.id, 0) + 1,
             records=records.get(each.id, {}),
             ledgers=_ledgers_of(each, books),
+            earlier=_earlier(each, books),
+            correction=_correction(each),
         )
         for each in starting
     ]
@@ -228,7 +238,7 @@ def _open(vault: Vault, credential_id: str, sealed: bytes) -> Mapping[str, Any] 
 async def _open_books(
     connection: Connection, candidates: Sequence[_Candidate], now: datetime
 ) -> Mapping[Place, Stored]:
-    delivering = [each for each in candidates if each.run["flow"] == Flow.DELIVER]
+    delivering = [each for each in candidates if each.run["flow"] != Flow.CHECK]
     return await ledger.open_rows(
         connection,
         [(each.document, each.run["revision"]) for each in delivering],
@@ -246,7 +256,7 @@ def _startable(
     for each in candidates:
         if each.document not in taken and _may_start(each, books, resting):
             starting.append(each)
-            if each.run["flow"] == Flow.DELIVER:
+            if each.run["flow"] != Flow.CHECK:
                 taken.add(each.document)
     return starting
 
@@ -260,22 +270,29 @@ def _may_start(each: _Candidate, books: Mapping[Place, Stored], resting: list[Re
         return True
     stored = books[each.document]
     row, revision = stored.row, each.run["revision"]
-    if row.state is LedgerState.DONE and row.version >= revision:
+    if each.run["flow"] == Flow.DELIVER and row.state is LedgerState.DONE and row.version >= revision:
         version = "" if row.version == revision else "a newer version was "
         note = f"{version}already delivered as {row.external_id} by run {row.run_id}."
         resting.append(Resting(each.id, RunState.SKIPPED, None, note[0].upper() + note[1:]))
         return False
-    if row.version < revision and took_effect(row):
-        what = f"was delivered as {row.external_id}" if row.external_id else "may have been delivered in part"
-        note = f"Version {row.version} of it {what} by run {row.run_id}; this is version {revision}."
-        resting.append(Resting(each.id, RunState.HELD, HoldReason.CHANGED, note))
-        return False
     return row.run_id == each.id or stored.owner_state not in (RunState.RUNNING, RunState.WAITING)
 
 
-def took_effect(row: LedgerRow) -> bool:
-    """Whether anything of this version stands, or may stand, in the other system."""
-    return row.state is LedgerState.DONE or any(not step.state.took_no_effect for step in row.steps.values())
+def _earlier(each: _Candidate, books: Mapping[Place, Stored]) -> Earlier | None:
+    if each.run["flow"] == Flow.CHECK:
+        return None
+    # Of a deleted bill the present version is to go too.
+    version = each.run["revision"] + (each.run["flow"] == Flow.WITHDRAW)
+    return books[each.document].row.before(version)
+
+
+def _correction(each: _Candidate) -> Correction:
+    """What a person decided for the run, else the policy of the integration."""
+    decided = each.run["decision"]
+    if decided is None:
+        return correction_of(each.config)
+    found = json_text.parse(decided)
+    return Correction(Choice(found["choice"]), MoneyTo(found["money"]), found["mailCustomer"])
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,21 +306,36 @@ async def _bills(
     connection: Connection, starting: Sequence[_Candidate], resting: list[Resting]
 ) -> Mapping[str, _Content]:
     """The bills of the runs, as they are sent; a run whose bill is gone is cancelled."""
-    delivering = [each.run for each in starting if each.run["flow"] == Flow.DELIVER]
+    delivering = [each.run for each in starting if each.run["flow"] != Flow.CHECK]
     configs = {each.id: each.config for each in starting}
     bodies = await claims.bills(connection, [(run["org_id"], run["entity_id"], run["revision"]) for run in delivering])
     accounts = await claims.accounts(connection, [(run["org_id"], run["account_id"]) for run in delivering])
     contents = {}
+    present = await claims.bill_revisions(connection, [(run["org_id"], run["entity_id"]) for run in delivering])
     for run in delivering:
         found = bodies.get((run["org_id"], run["entity_id"], run["revision"]))
         account = accounts.get((run["org_id"], run["account_id"]))
-        if found is None or account is None:
-            resting.append(Resting(run["id"], RunState.CANCELLED, None, "The bill was deleted."))
+        gone = _reason_gone(run, present.get((run["org_id"], run["entity_id"])))
+        if gone is None and (found is None or account is None):
+            gone = RunState.CANCELLED, None, "The account of the bill was deleted."
+        if gone is not None or found is None or account is None:
+            resting.append(Resting(run["id"], *(gone or (RunState.CANCELLED, None, "The bill was deleted."))))
             continue
         contents[run["id"]] = _Content(
             partial(_prepared, run, *found, account, configs[run["id"]]), account, frozenset(_ids_in(run, found[1]))
         )
     return contents
+
+
+def _reason_gone(run: Mapping[str, Any], present: int | None) -> tuple[RunState, HoldReason | None, str] | None:
+    """Why the run has nothing to do any more, by the bill's present revision (None: it was deleted)."""
+    if run["flow"] == Flow.WITHDRAW:
+        return None if present is None else (RunState.SUPERSEDED, None, "The bill came in again.")
+    if present is None:
+        return RunState.CANCELLED, None, "The bill was deleted."
+    if present > run["revision"]:
+        return RunState.SUPERSEDED, None, "A newer version of the bill came in."
+    return None
 
 
 def _prepared(run: Mapping[str, Any], body: Any, lines: Any, account: Any, config: Mapping[str, Any]) -> Bill:

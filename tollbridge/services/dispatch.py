@@ -22,7 +22,7 @@ from tollbridge.domain.integrations import (
 from tollbridge.domain.runs import Flow, HoldReason, RunState
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
-from tollbridge.store import dispatching, lanes
+from tollbridge.store import dispatching, lanes, ledger
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection, Database, Tx, raw
 from tollbridge.store.dispatching import Standing, Target
@@ -108,8 +108,29 @@ def _unstarted(run: Standing) -> bool:
 
 
 async def _cancel(connection: Connection, org_id: str, bills: Sequence[BillFacts], now: datetime) -> list[Decision]:
-    standing = await _lock(connection, org_id, bills, ())
-    return await _end(connection, standing, "The bill was deleted.", now)
+    """Cancel what has not started, and make a run that takes back what stands there, or is about to."""
+    targets = {each.id: each for each in await dispatching.targets(connection, org_id, entity_type=BILL)}
+    lanes_of_bills = {target.lane(bill.account_id) for target in targets.values() for bill in bills}
+    standing = await _lock(connection, org_id, bills, lanes_of_bills)
+    cancelled = await _end(connection, standing, "The bill was deleted.", now)
+    sent = {(run.bill_id, run.integration_id) for run in standing if run.state in (RunState.RUNNING, RunState.WAITING)}
+    for bill_id, tenant, integration_id in await ledger.touched(connection, org_id, BILL, [bill.id for bill in bills]):
+        same = [each.id for each in targets.values() if each.tenant == tenant]
+        if same:
+            sent.add((bill_id, integration_id if integration_id in same else same[0]))
+    fresh = [
+        new_delivery(
+            org_id, targets[integration], bill.id, bill.revision, bill.account_id, by="SYSTEM", flow=Flow.WITHDRAW
+        )
+        for bill in bills
+        for bill_id, integration in sorted(sent)
+        if bill_id == bill.id and integration in targets
+    ]
+    await rows.add(connection, fresh, now)
+    reason = "What stands there of the deleted bill is taken back."
+    return cancelled + [
+        Decision(run.entity_id, run.integration_id or "", Verdict.SEND, run.id, reason) for run in fresh
+    ]
 
 
 async def _withdraw(
@@ -153,8 +174,9 @@ def new_delivery(
     *,
     by: str,
     replay_of: str | None = None,
+    flow: Flow = Flow.DELIVER,
 ) -> rows.NewRun:
-    """A run that delivers the bill, held where the integration cannot send now."""
+    """A run that delivers the bill, or takes it back; held where the integration cannot send now."""
     return rows.NewRun(
         id=clock.new_id(),
         org_id=org_id,
@@ -168,7 +190,7 @@ def new_delivery(
         entity_id=bill_id,
         revision=revision,
         account_id=account_id,
-        flow=Flow.DELIVER,
+        flow=flow,
         hold_reason=_hold_reason(target),
         replay_of=replay_of,
     )

@@ -6,11 +6,12 @@ The domain decides; one transaction applies the decisions for many runs. Never t
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from tollbridge.domain import events as domain_events
+from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
 from tollbridge.domain.flows import Checked, Outcome
 from tollbridge.domain.runs import (
@@ -119,6 +120,7 @@ def _settled(run: Mapping[str, Any], settlement: Settlement, change: Change) -> 
         total=delivered.total if delivered else None,
         currency=delivered.currency if delivered else None,
         note=change.note,
+        offers=json_text.dump([asdict(offer) for offer in change.offers]) if change.offers else None,
     )
 
 

@@ -172,6 +172,15 @@ async def bills(
     return {(row["org_id"], row["bill_id"], row["revision"]): (row["body"], row["lines"]) for row in rows}
 
 
+async def bill_revisions(connection: Connection, keys: Iterable[Key]) -> dict[Key, int]:
+    """The present revisions of the bills; those that were deleted are missing."""
+    rows = await connection.fetch(
+        "SELECT org_id, id, revision FROM bills WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))",
+        *_columns(keys),
+    )
+    return {(row["org_id"], row["id"]): row["revision"] for row in rows}
+
+
 async def accounts(connection: Connection, keys: Iterable[Key]) -> dict[Key, Any]:
     """The bodies of the accounts."""
     rows = await connection.fetch(

@@ -29,6 +29,7 @@ class Target:
     enabled: bool
     config: Mapping[str, Any]
     credential_status: str | None
+    tenant: str | None
 
     def lane(self, account_id: str) -> str:
         """The lane of the account in this integration."""
@@ -37,7 +38,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """A run of a bill that counts: neither superseded nor cancelled."""
+    """A run of a bill that counts, whatever its flow: neither superseded nor cancelled."""
 
     id: str
     integration_id: str
@@ -54,7 +55,7 @@ async def targets(
     rows = await connection.fetch(
         """
         SELECT i.id, i.system, i.body->>'destination' AS destination, i.destination_id, i.credential_id, i.enabled,
-               coalesce(i.body->'configData', '{}')::text AS config, c.status
+               coalesce(i.body->'configData', '{}')::text AS config, c.status, c.tenant
         FROM integrations i LEFT JOIN credentials c ON (c.org_id, c.id) = (i.org_id, i.credential_id)
         WHERE i.org_id = $1 AND ($2::text IS NULL OR lower(i.entity_type) = lower($2))
           AND ($3::text IS NULL OR i.id = $3)
@@ -74,6 +75,7 @@ async def targets(
             row["enabled"],
             json_text.parse(row["config"]),
             row["status"],
+            row["tenant"],
         )
         for row in rows
     ]
@@ -84,7 +86,7 @@ async def standing_runs(connection: Connection, org_id: str, bill_ids: Sequence[
     rows = await connection.fetch(
         """
         SELECT id, integration_id, entity_id, revision, state, lane FROM runs
-        WHERE org_id = $1 AND entity_type = 'Bill' AND entity_id = ANY($2::text[]) AND flow = 'deliver'
+        WHERE org_id = $1 AND entity_type = 'Bill' AND entity_id = ANY($2::text[]) AND flow <> 'check'
           AND state NOT IN ('superseded', 'cancelled')
         """,
         org_id,

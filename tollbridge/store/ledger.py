@@ -12,6 +12,7 @@ from decimal import Decimal
 from typing import Any
 
 from tollbridge.domain import json_text
+from tollbridge.domain.changes import Earlier
 from tollbridge.domain.conversation import LedgerRow, LedgerState, LedgerStep, StepState
 from tollbridge.store.db import Connection
 
@@ -87,7 +88,7 @@ async def open_rows(
     rows = await connection.fetch(
         """
         SELECT l.org_id, l.tenant, l.entity_type, l.entity_id, l.document, l.version, l.state, l.steps::text AS steps,
-               l.external_id, l.run_id, o.state AS owner_state
+               l.external_id, l.run_id, l.earlier::text AS earlier, o.state AS owner_state
         FROM ledger l LEFT JOIN runs o ON o.id = l.run_id
         WHERE (l.org_id, l.tenant, l.entity_type, l.entity_id) IN (
             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]))
@@ -119,7 +120,8 @@ async def own(connection: Connection, owners: Sequence[tuple[Place, str]]) -> No
 async def note(connection: Connection, writes: Sequence[Write]) -> None:
     """Note sends and what became of them; each place at most once.
 
-    The first send of an epoch is kept. A newer version starts anew; an older one changes nothing.
+    The first send of an epoch is kept. A newer version starts anew and keeps in `earlier` what stood before; an older
+    one changes nothing.
     """
     if not writes:
         return
@@ -134,6 +136,11 @@ async def note(connection: Connection, writes: Sequence[Write]) -> None:
         ON CONFLICT (org_id, tenant, entity_type, entity_id, document) DO UPDATE SET
             version = excluded.version, run_id = excluded.run_id, integration_id = excluded.integration_id,
             updated_at = excluded.updated_at,
+            earlier = CASE
+                WHEN l.version = excluded.version THEN l.earlier
+                WHEN l.state = 'done' OR (l.earlier IS NULL AND l.steps <> '{{}}') THEN jsonb_build_object(
+                    'version', l.version, 'external_id', l.external_id)
+                ELSE l.earlier END,
             state = CASE WHEN l.version = excluded.version AND l.state = 'done' THEN 'done' ELSE excluded.state END,
             external_id = CASE WHEN l.version = excluded.version THEN coalesce(excluded.external_id, l.external_id)
                                ELSE excluded.external_id END,
@@ -187,7 +194,7 @@ async def delivered(
     """What was delivered of the entity to the tenant that the integration opens, or None."""
     row = await connection.fetchrow(
         """
-        SELECT l.version, l.state, l.steps::text AS steps, l.external_id, l.run_id
+        SELECT l.version, l.state, l.steps::text AS steps, l.external_id, l.run_id, l.earlier::text AS earlier
         FROM ledger l
         JOIN integrations i ON i.org_id = l.org_id AND i.id = $2
         JOIN credentials c ON c.org_id = l.org_id AND c.id = i.credential_id AND c.tenant = l.tenant
@@ -201,6 +208,28 @@ async def delivered(
     return _row(row) if row else None
 
 
+async def touched(
+    connection: Connection, org_id: str, entity_type: str, entity_ids: Sequence[str]
+) -> list[tuple[str, str, str | None]]:
+    """(entity id, tenant, integration) of the entities' documents of which something stands, or may stand."""
+    rows = await connection.fetch(
+        """
+        SELECT entity_id, tenant, integration_id, version, state, steps::text AS steps, external_id, run_id,
+               earlier::text AS earlier
+        FROM ledger
+        WHERE org_id = $1 AND entity_type = $2 AND entity_id = ANY($3::text[]) AND document = 'invoice'
+        """,
+        org_id,
+        entity_type,
+        entity_ids,
+    )
+    return [
+        (row["entity_id"], row["tenant"], row["integration_id"])
+        for row in rows
+        if (known := _row(row)).took_effect or known.earlier
+    ]
+
+
 def _key(place: Place) -> tuple[str, str, str, str, str]:
     return (place.org_id, place.tenant, place.entity_type, place.entity_id, place.document)
 
@@ -211,7 +240,8 @@ def _columns(places: Sequence[Place]) -> tuple[list[str], ...]:
 
 def _row(row: Any) -> LedgerRow:
     steps = {key: _step(value) for key, value in json_text.parse(row["steps"]).items()}
-    return LedgerRow(row["version"], LedgerState(row["state"]), steps, row["external_id"], row["run_id"])
+    earlier = Earlier(**json_text.parse(row["earlier"])) if row["earlier"] else None
+    return LedgerRow(row["version"], LedgerState(row["state"]), steps, row["external_id"], row["run_id"], earlier)
 
 
 def _step(value: Mapping[str, Any]) -> LedgerStep:

@@ -70,6 +70,8 @@ class Settled:
     total: Decimal | None = None
     currency: str | None = None
     note: str | None = None
+    offers: str | None = None
+    """As JSON."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +130,7 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
     rows = await connection.fetch(
         """
         SELECT id, org_id, integration_id, credential_id, tenant, system, entity_type, entity_id, revision, account_id,
-               lane, flow, state, attempt, fence, look_first, worked_seconds, started_at
+               lane, flow, state, attempt, fence, look_first, worked_seconds, started_at, decision::text AS decision
         FROM runs
         WHERE id = ANY($1::text[])
           AND ((state IN ('queued', 'waiting') AND due_at <= $2) OR (state = 'running' AND lease_until <= $2))
@@ -192,11 +194,12 @@ async def settle(connection: Connection, runs: Sequence[Settled], now: datetime)
         """
         UPDATE runs r SET state = b, attempt = c, worked_seconds = d, hold_reason = e, fault_kind = f, fault_code = g,
             error = h, hint = i, due_at = coalesce(j, r.due_at), limited_since = k, completed_at = l, external_id = m,
-            url = n, total = o, currency = p, note = q, lease_until = NULL, worker_id = NULL, updated_at = $18,
-            version = r.version + 1
+            url = n, total = o, currency = p, note = q, offers = t::jsonb, lease_until = NULL, worker_id = NULL,
+            updated_at = $19, version = r.version + 1
         FROM unnest($1::text[], $2::text[], $3::int[], $4::float8[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::text[], $10::timestamptz[], $11::timestamptz[], $12::timestamptz[], $13::text[], $14::text[],
-            $15::numeric[], $16::text[], $17::text[]) AS s(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
+            $15::numeric[], $16::text[], $17::text[], $18::text[])
+            AS s(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, t)
         WHERE r.id = s.a
         """,
         [run.id for run in runs],
@@ -216,8 +219,25 @@ async def settle(connection: Connection, runs: Sequence[Settled], now: datetime)
         [run.total for run in runs],
         [run.currency for run in runs],
         [run.note for run in runs],
+        [run.offers for run in runs],
         now,
     )
+
+
+async def decide(connection: Connection, run_id: str, decision: str, now: datetime) -> None:
+    """Queue the held run with what was decided (JSON); it looks anew at what stands there. Its lane must be locked."""
+    await connection.execute(
+        """
+        UPDATE runs SET state = 'queued', decision = $2::jsonb, offers = NULL, hold_reason = NULL, fault_kind = NULL,
+            fault_code = NULL, error = NULL, hint = NULL, note = NULL, started_at = NULL, due_at = $3, updated_at = $3,
+            version = version + 1
+        WHERE id = $1
+        """,
+        run_id,
+        decision,
+        now,
+    )
+    await connection.execute("DELETE FROM run_records WHERE run_id = $1 AND NOT writes", run_id)
 
 
 async def leave(connection: Connection, run_ids: Sequence[str], ended: Sequence[str], now: datetime) -> None:

@@ -178,6 +178,8 @@ runs = Table(
     _col("total", Numeric, nullable=True),
     _col("currency", Text, nullable=True),
     _col("note", Text, nullable=True),
+    _col("offers", JSONB, nullable=True),
+    _col("decision", JSONB, nullable=True),
     _col("worked_seconds", Float),
     _when("limited_since", nullable=True),
     _when("started_at", nullable=True),
@@ -235,6 +237,7 @@ ledger = Table(
     _col("currency", Text, nullable=True),
     _id("integration_id", nullable=True),
     _id("run_id", nullable=True),
+    _col("earlier", JSONB, nullable=True),
     _when("updated_at"),
 )
 events = Table(

@@ -212,6 +212,8 @@ _STATEMENTS = (
         total numeric,
         currency text,
         note text,
+        offers jsonb,
+        decision jsonb,
         worked_seconds double precision NOT NULL,
         limited_since timestamptz,
         started_at timestamptz,
@@ -279,6 +281,7 @@ _STATEMENTS = (
         currency text,
         integration_id text COLLATE "C",
         run_id text COLLATE "C",
+        earlier jsonb,
         updated_at timestamptz NOT NULL,
         PRIMARY KEY (org_id, tenant, entity_type, entity_id, document)
     )
