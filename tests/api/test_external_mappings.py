@@ -57,3 +57,18 @@ async def test_mappings_are_found_from_both_sides(api: httpx.AsyncClient) -> Non
     assert await found("externalmappings/externalid/Xero/Customer/a%2Fb%20c") == [other]
     assert await found("externalmappings/externalid/Xero/Customer/a/b%20c") == [other]
     assert await found("externalmappings/externalid/Xero/Customer/a") == []
+
+
+async def test_what_can_be_mapped_is_told(api: httpx.AsyncClient) -> None:
+    told = await send(api, "GET", "externalmappingconfiguration")
+    assert "Account" in told["m3terEntities"]
+    [stripe] = [system for system in told["externalSystems"] if system["name"] == "Stripe"]
+    assert "Customer" in stripe["tables"]
+    assert stripe["allowCustomExternalTables"] is True
+
+
+async def test_no_system_lists_what_it_holds_but_unknown_ones_are_refused(api: httpx.AsyncClient) -> None:
+    values = "externalmappingconfiguration/values"
+    assert await send(api, "GET", f"{values}/Stripe/Account?externalTable=Customer") == []
+    assert (await api.get(f"{values}/Stripes/Account")).json()["code"] == "system.unknown"
+    assert (await api.get(f"{values}/Stripe/Account/nothing")).status_code == 404

@@ -6,7 +6,7 @@ import httpx
 import pytest
 from sqlalchemy import update
 
-from tests.api.entities import add_credential
+from tests.api.entities import add_credential, send
 from tollbridge.store.db import Database
 from tollbridge.store.schema import integrations
 
@@ -135,3 +135,12 @@ async def test_the_catalogue_of_systems_is_served_before_ids(api: httpx.AsyncCli
     auth = (await api.get("integrationconfigs/available/stripe_test/auth/Bill")).json()
     assert [option["name"] for option in auth] == ["apiKey", "stripeAccount"]
     assert (await api.get("integrationconfigs/available/nope/entities")).status_code == 400
+
+
+async def test_the_names_that_an_option_can_be_set_to_are_told(api: httpx.AsyncClient) -> None:
+    values = "integrationconfigs/values/stripe"
+    named = await send(api, "GET", f"{values}/splitUsageLines")
+    assert {"id": "PRODUCT", "label": "PRODUCT"} in named
+    assert await send(api, "GET", f"{values}/sendFrom") == []
+    answer = await api.get(f"{values}/splitUsageLine")
+    assert (answer.status_code, answer.json()["hint"]) == (400, "Did you mean splitUsageLines?")

@@ -63,6 +63,12 @@ async def available_auth(caller: MayRead, systemName: str, entityType: str) -> J
     return Json(systems.auth_options(systemName, entityType))
 
 
+@router.get("/values/{systemName}/{configOption}")
+async def option_values(caller: MayRead, systemName: str, configOption: str) -> Json:
+    """What the option can be set to, where it is one of a few names."""
+    return Json(systems.option_values(systemName, configOption))
+
+
 @router.get("/entity/{entityType}")
 async def get_by_entity(
     parts: TheParts,

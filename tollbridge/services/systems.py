@@ -141,6 +141,42 @@ def entity_types(system_name: str) -> Sequence[str]:
     return find(system_name, "systemName").connector.entity_types
 
 
+def option_values(system_name: str, option: str) -> list[dict[str, str]]:
+    """What an option can be set to, where it is one of a few names; none where it is anything else.
+
+    Raises Invalid for a system or an option that there is not.
+    """
+    destination = find(system_name, "systemName")
+    entity_types = destination.connector.entity_types
+    layers = [layer for name in entity_types for _, layer in option_layers(destination, name)]
+    known = {each["name"]: each["schema"] for layer in layers for each in options_of(layer)}
+    if option not in known:
+        raise _unknown_option(option, list(known))
+    return [{"id": name, "label": name} for name in _names(known[option])]
+
+
+def _names(schema: Mapping[str, Any]) -> list[str]:
+    alternatives = [name for inner in schema.get("anyOf", ()) for name in _names(inner)]
+    return [each for each in (*schema.get("enum", ()), *alternatives) if isinstance(each, str)]
+
+
+def mapping_catalogue() -> dict[str, Any]:
+    """What can be mapped to what, as the wire's external mapping configuration: systems share the name of mappings."""
+    tables: dict[str, set[str]] = {}
+    entities: set[str] = set()
+    for each in destinations():
+        entities.update(each.connector.mapping_tables)
+        named = (table for tables_of in each.connector.mapping_tables.values() for table in tables_of)
+        tables.setdefault(each.system.mapping_system, set()).update(named)
+    return {
+        "m3terEntities": sorted(entities),
+        "externalSystems": [
+            {"name": name, "tables": sorted(found), "allowCustomExternalTables": True}
+            for name, found in sorted(tables.items())
+        ],
+    }
+
+
 def _described(destination: Destination) -> dict[str, Any]:
     connector, system = destination.connector, destination.system
     return {
