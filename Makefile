@@ -4,11 +4,16 @@ BIN := .venv/bin
 # Wheels only: nothing is compiled, nothing from an index runs at install time.
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all:
 
-.PHONY: help demo test check bench lock clean
+# Large enough for a first look; the proof of a release takes BILLS=10000 KILLS=1000.
+BILLS ?= 40
+KILLS ?= 12
+
+.PHONY: help demo test check crash bench lock clean
 
 help:
 	@echo "make demo    set up and run the main job; pass options with ARGS=\"--once --json\""
 	@echo "make test    set up and run the tests; pass options with ARGS=\"-k money\""
+	@echo "make crash   kill everything again and again and compare with the books: BILLS=500 KILLS=100"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make lock    resolve the dependencies anew (needs uv)"
 	@echo "make clean   remove the virtual environment and caches"
@@ -28,6 +33,9 @@ demo: .venv/runtime
 
 test: .venv/develop
 	@$(BIN)/python -m pytest $(ARGS)
+
+crash: .venv/develop
+	@$(BIN)/python -m tests.crash --bills $(BILLS) --kills $(KILLS) $(ARGS)
 
 check: .venv/develop
 	$(BIN)/ruff format --check .

@@ -12,6 +12,8 @@ TRANSIENT: tuple[type[Exception], ...] = (
     asyncpg.InsufficientResourcesError,
     asyncpg.TransactionRollbackError,
     asyncpg.InterfaceError,
+    # Its protocol is out of step where the connection broke in the middle of an answer.
+    asyncpg.InternalClientError,
     OSError,
     TimeoutError,
     Unavailable,

@@ -1,0 +1,345 @@
+"""What goes wrong during the proof, all at once: kills, frozen workers, faults, changes of bills and configuration."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import random
+import signal
+import sys
+import time
+from collections import Counter, deque
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.crash.bills import BILLS_PER_ACCOUNT, Bill, account_of, made_up
+from tests.crash.nursery import Death, all_deaths
+from tests.crash.stage import LEASE, Stage, Worker
+from tollbridge.domain.errors import Conflict, Refusal
+
+WORKERS = 3
+RANDOM = "at a random moment"
+IN_FLIGHT = 24
+"""Bills that are released but not at rest, at most."""
+BOUNDARY_PATIENCE = 8.0
+"""Seconds until a worker that waits for its boundary is killed where it stands."""
+SETTLING = 5.0
+"""Seconds without progress after which the clocks are moved, so that nobody has to sit a wait out."""
+FORWARD = 100.0
+"""Seconds by which they are moved: longer than a write may take effect late."""
+RESTING = ("delivered", "skipped", "superseded", "cancelled", "failed", "held")
+FAULTS: tuple[dict[str, Any], ...] = (
+    {"kind": "reply_lost", "method": "POST"},
+    {"kind": "error_before_commit", "method": "POST"},
+    {"kind": "error_after_commit", "method": "POST"},
+    {"kind": "late_commit", "method": "POST", "seconds": 2},
+    {"kind": "dropped"},
+    {"kind": "lock_timeout", "method": "POST"},
+    {"kind": "latency", "seconds": 0.4},
+    {"kind": "rate_limited", "retry_after": 1, "times": 2},
+)
+
+
+def say(text: str) -> None:
+    print(f"{time.strftime('%H:%M:%S')} {text}", file=sys.stderr, flush=True)  # noqa: T201
+
+
+@dataclass
+class Chaos:
+    """One run of the proof; `kills` counts those of workers, by where they died, and of the other processes; `changes`
+    what people did meanwhile."""
+
+    stage: Stage
+    bills: int
+    wanted: int
+    dice: random.Random
+    sent: dict[str, dict[int, Bill]] = field(default_factory=dict)
+    kills: Counter[str] = field(default_factory=Counter)
+    changes: Counter[str] = field(default_factory=Counter)
+    faults: int = 0
+    integration: str = ""
+    credential: str = ""
+    _released: int = 0
+    _deaths: deque[Death] = field(default_factory=deque)
+    _nameless: dict[str, str] = field(default_factory=dict)
+    """Customers without an address, by account."""
+    _spare: Any = field(default_factory=lambda: itertools.count(1))
+
+    @property
+    def killed(self) -> int:
+        return sum(self.kills.values())
+
+    @property
+    def raging(self) -> bool:
+        return self.killed < self.wanted or self._released < self.bills
+
+    async def run(self) -> None:
+        """Everything at once until all bills are out and all kills are done; then wait until all runs rest."""
+        first = await self.stage.worker()
+        await self._configure()
+        await first.kill()
+        deaths = all_deaths()
+        self.dice.shuffle(deaths)
+        self._deaths.extend(deaths)
+        async with asyncio.TaskGroup() as tasks:
+            for slot in range(WORKERS):
+                tasks.create_task(self._keep(slot))
+            for act in (self._release, self._tell):
+                tasks.create_task(act())
+            tasks.create_task(self._now_and_then(1.5, self._switch_faults))
+            tasks.create_task(self._by_kills(12, self._kill_database))
+            tasks.create_task(self._by_kills(9, self._kill_server))
+            tasks.create_task(self._by_kills(15, self._recreate_integration))
+            tasks.create_task(self._by_kills(20, self._replace_key))
+            tasks.create_task(self._now_and_then(1.0, self._replay))
+        await self._calm_down()
+
+    # What is set up, and changed meanwhile.
+
+    async def _configure(self) -> None:
+        self.credential = await self._new_credential(self.stage.key)
+        self.integration = await self._new_integration(self.credential)
+        # A second one for the same tenant: each bill has two runs, and still one invoice.
+        await self._new_integration(await self._new_credential(self.stage.key))
+
+    async def _new_credential(self, key: str) -> str:
+        made = await self.stage.call("POST", "integrationcredentials", body=_credential(key))
+        if made["status"] != "VALID":
+            made = await self.stage.call("POST", "integrationcredentials", made["id"], "check")
+        assert made["status"] == "VALID", made
+        return str(made["id"])
+
+    async def _new_integration(self, credential: str) -> str:
+        made = await self.stage.call(
+            "POST",
+            "integrationconfigs",
+            body={
+                "name": f"Invoices {next(self._spare)}",
+                "destination": "STRIPE_TEST",
+                "entityType": "Bill",
+                "integrationCredentialsId": credential,
+                "configData": {"finish": "send"},
+            },
+        )
+        return str(made["id"])
+
+    async def _recreate_integration(self) -> None:
+        await self.stage.call("DELETE", "integrationconfigs", self.integration)
+        self.integration = await self._new_integration(self.credential)
+        # What came in between, and what was cancelled, goes out by a person's word.
+        await self.stage.call("POST", "integrationconfigs", self.integration, "send")
+        self.changes["integration deleted and recreated"] += 1
+
+    async def _replace_key(self) -> None:
+        """Another key of the same account."""
+        key = f"sk_test_Replaced{next(self._spare)}"
+        await self.stage.admin("POST", "keys", {"key": key, "account": "acct_1TollbridgeSandbox"})
+        await self.stage.call("PUT", "integrationcredentials", self.credential, body=_credential(key))
+        self.changes["key replaced"] += 1
+
+    # Bills.
+
+    async def _release(self) -> None:
+        """Bills in step with the kills, so that there is always something under way."""
+        for number in range(self.bills):
+            while self._ahead_of_kills(number) or await self._busy():  # noqa: ASYNC110 (nobody tells)
+                await asyncio.sleep(0.05)
+            await self._put_account(number)
+            await self._put(made_up(number, self.dice))
+            self._released += 1
+            if number % 10 == 7:
+                await self._put(made_up(self.dice.randrange(max(0, number - 5), number + 1), self.dice))
+                self.changes["bill replaced"] += 1
+
+    def _ahead_of_kills(self, number: int) -> bool:
+        return number > self.bills * (self.killed + 1) / max(self.wanted, 1) + IN_FLIGHT
+
+    @property
+    def _ahead_of_bills(self) -> bool:
+        return self.killed > self.wanted * (self._released + 1) / self.bills
+
+    async def _busy(self) -> bool:
+        if self._released % 4:
+            return False
+        return await self._under_way() >= IN_FLIGHT
+
+    async def _under_way(self) -> int:
+        [row] = await self.stage.fetch(
+            "SELECT count(DISTINCT entity_id) FROM runs WHERE flow = 'deliver' AND state <> ALL($1::text[])",
+            list(RESTING),
+        )
+        return int(row[0])
+
+    async def _put_account(self, number: int) -> None:
+        if number % BILLS_PER_ACCOUNT:
+            return
+        id = account_of(number)
+        body = {"id": id, "code": id.upper(), "name": f"Account {id}", "emailAddress": f"{id}@example.com"}
+        # A server that was killed may have made it before.
+        with suppress(Conflict):
+            await self.stage.call("POST", "accounts", body=body)
+        if id.endswith("7"):
+            # A customer whom somebody made without an address: the runs fail, are repaired and replayed.
+            made = await self.stage.ask_vendor("/v1/customers", {"name": id})
+            with suppress(Conflict):
+                await self.stage.call("POST", "externalmappings", body=_mapping(id, made["id"]))
+            self._nameless[id] = made["id"]
+
+    async def _put(self, bill: Bill) -> None:
+        kept = await self.stage.call("PUT", "bills", bill.id, body=bill.body)
+        versions = self.sent.setdefault(bill.id, {})
+        versions[max(versions, default=0) + 1] = bill
+        assert kept["id"] == bill.id
+
+    async def _replay(self) -> None:
+        """What a person does about runs that failed: repair the customer, replay."""
+        rows = await self.stage.fetch("SELECT id, account_id FROM runs WHERE flow = 'deliver' AND state = 'failed'")
+        for run_id, account in rows:
+            if account in self._nameless:
+                customer = self._nameless.pop(account)
+                await self.stage.ask_vendor(f"/v1/customers/{customer}", {"email": f"{account}@example.com"})
+            try:
+                await self.stage.call("POST", "integrationruns", run_id, "replay")
+                self.changes["run replayed"] += 1
+            except Refusal as refusal:
+                if refusal.code not in ("run.under_way", "run.outdated", "run.delivered", "integration.unknown"):
+                    raise
+
+    # What goes wrong.
+
+    async def _keep(self, slot: int) -> None:
+        """One place for a worker: it dies at a boundary, then at a random moment, then …"""
+        for turn in itertools.count(slot):
+            if not self.raging:
+                return
+            if turn % 2 == 0:
+                await self._die_at_boundary()
+            else:
+                await self._die_at_random()
+
+    async def _die_at_boundary(self) -> None:
+        death = self._deaths.popleft()
+        worker = await self.stage.worker(death)
+        if await worker.dies(BOUNDARY_PATIENCE):
+            self._deaths.append(death)
+            self.kills[str(death)] += 1
+        else:
+            # Nothing came that far; its turn comes again soon.
+            self._deaths.insert(min(5, len(self._deaths)), death)
+            await worker.kill()
+            self.kills[RANDOM] += 1
+
+    async def _die_at_random(self) -> None:
+        worker = await self.stage.worker()
+        await asyncio.sleep(self.dice.uniform(0.4, 2.0))
+        # Kills in step with the bills: work must get done between them.
+        while self.raging and self._ahead_of_bills:  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+        if self.dice.random() < 0.2:
+            await self._freeze(worker)
+        await worker.kill()
+        self.kills[RANDOM] += 1
+
+    async def _freeze(self, worker: Worker) -> None:
+        """Longer than its lease; what it then says is late."""
+        self.changes["worker frozen"] += 1
+        worker.signal(signal.SIGSTOP)
+        await asyncio.sleep(LEASE * 1.5)
+        worker.signal(signal.SIGCONT)
+        await asyncio.sleep(0.5)
+
+    async def _kill_database(self) -> None:
+        await self.stage.kill_database()
+        self.kills["the database"] += 1
+
+    async def _kill_server(self) -> None:
+        await self.stage.kill_server()
+        self.kills["the server"] += 1
+
+    async def _switch_faults(self) -> None:
+        await self._no_faults()
+        if self.dice.random() < 0.6:
+            fault = self.dice.choice(FAULTS)
+            struck = {"probability": 0.3, "times": 8, "seed": self.dice.randrange(1 << 30)}
+            await self.stage.admin("POST", "faults", struck | fault)
+
+    async def _no_faults(self) -> None:
+        active = (await self.stage.admin("GET", "faults"))["faults"]
+        self.faults += sum(each["struck"] for each in active)
+        await self.stage.admin("DELETE", "faults")
+
+    async def _now_and_then(self, seconds: float, act: Callable[[], Awaitable[None]]) -> None:
+        while self.raging:
+            await asyncio.sleep(self.dice.uniform(0.5, 1.5) * seconds)
+            await act()
+
+    async def _by_kills(self, every: int, act: Callable[[], Awaitable[None]]) -> None:
+        """Once for so many kills, the first soon."""
+        at = self.dice.randint(2, 5)
+        while self.raging:
+            if self.killed >= at:
+                await act()
+                at = self.killed + every
+            await asyncio.sleep(0.2)
+
+    async def _tell(self) -> None:
+        while self.raging:
+            say(f"{self.killed} kills, {self._released} bills, {await self._under_way()} under way")
+            await asyncio.sleep(5)
+
+    # The end.
+
+    async def _calm_down(self) -> None:
+        """No more trouble: wait until every run rests. Waits are cut short by moving all clocks."""
+        await self._no_faults()
+        for _ in range(2):
+            await self.stage.worker()
+        left, since = -1, time.monotonic()
+        while True:
+            await self._replay()
+            now = await self._under_way()
+            if now == 0 and not await self._unrepaired():
+                return
+            if now != left:
+                say(f"{now} under way")
+                left, since = now, time.monotonic()
+            elif time.monotonic() - since > SETTLING:
+                await self._move_clocks()
+                since = time.monotonic()
+            await asyncio.sleep(0.3)
+
+    async def _unrepaired(self) -> bool:
+        """Whether a bill's newest run failed."""
+        rows = await self.stage.fetch(
+            "SELECT DISTINCT ON (entity_id, integration_id) state FROM runs WHERE flow = 'deliver'"
+            " ORDER BY entity_id, integration_id, created_at DESC, id DESC"
+        )
+        return any(row["state"] == "failed" for row in rows)
+
+    async def _move_clocks(self) -> None:
+        self.changes["clocks moved"] += 1
+        say(f"clocks {FORWARD:.0f} s forward")
+        for worker in self.stage.workers:
+            await worker.kill()
+        await self.stage.admin("POST", "clock", {"forward_seconds": FORWARD})
+        self.stage.ahead += FORWARD
+        # The queue counts its delays with the database's clock; the sweep makes jobs anew for what is due.
+        await self.stage.fetch("DELETE FROM queue.pgqueuer")
+        for _ in range(2):
+            await self.stage.worker()
+
+
+def _credential(key: str) -> dict[str, str]:
+    return {"destination": "STRIPE_TEST", "name": "Stripe", "apiKey": key}
+
+
+def _mapping(account: str, customer: str) -> dict[str, str]:
+    return {
+        "m3terEntity": "Account",
+        "m3terId": account,
+        "externalSystem": "Stripe",
+        "externalTable": "Customer",
+        "externalId": customer,
+    }
