@@ -53,6 +53,11 @@ class Settings:
     lease: Annotated[timedelta, "How long a worker holds a run without a sign of life."] = timedelta(seconds=10)
     drain: Annotated[timedelta, "How long a worker finishes its runs after SIGTERM."] = timedelta(seconds=30)
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
+    keep_bodies: Annotated[
+        timedelta,
+        "How long the run log keeps requests and replies, each cut at 32,768 characters; steps, times and errors stay."
+        " 0: for ever.",
+    ] = timedelta(days=90)
     max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
     token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
     metrics_token: Annotated[str, "Bearer token with which /metrics is read. Empty: it answers this machine alone."] = (

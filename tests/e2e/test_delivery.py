@@ -64,7 +64,7 @@ async def test_a_killed_worker_is_replaced_and_nothing_is_sent_twice(stage: Stag
 
 
 async def test_a_worker_that_is_told_to_stop_finishes_its_runs_first(stage: Stage) -> None:
-    worker = await stage.start_worker()
+    worker = await stage.start_worker(OTEL_TRACES_EXPORTER="console")
     await stage.connect()
     stage.fault(kind="latency", method="POST", path="/v1/invoices", seconds=1, times=2)
     await stage.bill("b1", "a0", "12.34")
@@ -76,6 +76,10 @@ async def test_a_worker_that_is_told_to_stop_finishes_its_runs_first(stage: Stag
     async with stage.parts.db.hot() as connection:
         assert await connection.fetchval("SELECT count(*) FROM workers") == 0
         assert await connection.fetchval("SELECT count(*) FROM slot_leases") == 0
+    spans = [line for line in worker.log if "parent_id" in line]
+    runs = {span["context"]["span_id"] for span in spans if span["name"] == "deliver STRIPE_TEST"}
+    assert len(runs) == 2
+    assert len([span for span in spans if span["parent_id"] in runs]) >= 8
     told = await metrics.standing(stage.parts.db, clock.now())
     assert told.counts[Counted.SETTLED, ("STRIPE_TEST", "delivered")] == 3, "two bills and the check"
     assert told.counts[Counted.PERMITS, ("STRIPE_TEST",)] >= 8

@@ -470,12 +470,10 @@ def _write_done(
 
 
 async def test_old_bodies_leave_the_run_log_and_its_steps_stay(world: World) -> None:
-    run_id = await world.send("b1", "a1")
     for seq, age in ((1, 91), (2, 90), (3, 1)):
         await world.rows(
             "INSERT INTO run_steps (run_id, seq, key, name, kind, attempt, started_at, request, reply)"
-            " VALUES ($1, $2, 'k', 'Create', 'write', 1, $3, '{}', '{}')",
-            run_id,
+            " VALUES ('run', $1, 'k', 'Create', 'write', 1, $2, '{}', '{}')",
             seq,
             NOW - timedelta(days=age),
         )

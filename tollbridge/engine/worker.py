@@ -27,7 +27,7 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
 from tollbridge.connectors.base import System, connector_of
-from tollbridge.domain.conversation import Entry
+from tollbridge.domain.conversation import Entry, StepDone
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
 from tollbridge.domain.runs import Change, Paused, RunLimits
@@ -35,6 +35,7 @@ from tollbridge.engine.drive import Drive
 from tollbridge.engine.groups import Group
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.permits import Share
+from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import Http
 from tollbridge.services import clock, metrics, work
 from tollbridge.services.work import Claimed, Settlement
@@ -62,7 +63,6 @@ leases."""
 TRIM = timedelta(minutes=1)
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
-JOB_LOG_KEPT = timedelta(hours=1)
 
 
 @dataclass(slots=True)
@@ -86,6 +86,7 @@ class Worker:
         self._shares: dict[str, Share] = {}
         self._random = random.SystemRandom()
         self.meter = Meter()
+        self._tracing = tracing_of()
 
         async def claim(ids: list[str]) -> list[Claimed | None]:
             found = await work.claim(db, vault, ids, self.id, clock.now(), settings.lease)
@@ -137,6 +138,8 @@ class Worker:
         finally:
             for task in (*chores, stopped):
                 task.cancel()
+            if self._tracing:
+                await asyncio.to_thread(self._tracing.close)
 
     async def _take_jobs(self, stop: asyncio.Event) -> None:
         """Hand the queue's jobs to `_handle`; after a lost database with a new pool and a new queue."""
@@ -192,10 +195,14 @@ class Worker:
     async def _lead(self, run: Claimed) -> None:
         log.info("run started", fence=run.fence, flow=run.flow, system=run.system, attempt=run.attempt)
         self._held[run.run_id] = _Held(run.fence, time.monotonic() + self._settings.lease.total_seconds())
+        if self._tracing:
+            self._tracing.begin(run, clock.now())
         try:
             kept = await self._drive(run)
         finally:
             del self._held[run.run_id]
+            if self._tracing:
+                self._tracing.end(run.run_id, clock.now())
         if not kept:
             log.warning("run lost to another worker", fence=run.fence)
 
@@ -236,8 +243,16 @@ class Worker:
         if change is not None:
             self.meter.settled(run.system, change)
             if settlement.done:
-                self.meter.step(run.system, settlement.done)
+                self.ended(run, settlement.done)
+            if self._tracing:
+                self._tracing.settled(run.run_id, change)
         return change is not None
+
+    def ended(self, run: Claimed, done: StepDone) -> None:
+        """A step ended and is durable."""
+        self.meter.step(run.system, done)
+        if self._tracing:
+            self._tracing.step(run.run_id, done)
 
     def _settlement(self, run: Claimed, drive: Drive, result: Outcome | Paused) -> Settlement:
         return Settlement(
@@ -268,10 +283,7 @@ class Worker:
             log.info("due runs without a job", runs=found)
 
     async def _trim(self) -> None:
-        more = True
-        while more:
-            async with self._db.hot() as connection:
-                more = await jobs.trim_log(connection, clock.now() - JOB_LOG_KEPT)
+        await work.trim(self._db, clock.now(), self._settings.keep_bodies)
 
     async def _publish(self) -> None:
         counts = self.meter.take()
@@ -343,7 +355,7 @@ class _Line:
     async def record(self, entry: Entry) -> bool:
         kept = await self._worker.record(entry)
         if kept and entry.done:
-            self._worker.meter.step(self._run.system, entry.done)
+            self._worker.ended(self._run, entry.done)
         return kept
 
     async def send(self, request: Request) -> Reply | NoReply:

@@ -33,9 +33,12 @@ __all__ = [
     "register_worker",
     "settle",
     "sweep",
+    "trim",
 ]
 
 SWEPT_AT_ONCE = 1000
+BODIES_AT_ONCE = 1000
+JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
 WORKER_KEPT = timedelta(hours=1)
 """How long a worker that fell silent stays on the list."""
@@ -109,6 +112,18 @@ async def sweep(db: Database, now: datetime) -> int:
         lost = await jobs.due_without_job(connection, now, SWEPT_AT_ONCE)
         await jobs.enqueue(connection, lost, now)
         return len(lost)
+
+
+async def trim(db: Database, now: datetime, keep_bodies: timedelta) -> None:
+    """Forget what is only of use for a while, in small transactions: the queue's own log, bodies in the run log."""
+    more = True
+    while more:
+        async with db.hot() as connection:
+            more = await jobs.trim_log(connection, now - JOB_LOG_KEPT)
+    more = bool(keep_bodies)
+    while more:
+        async with db.hot() as connection:
+            more = await recording.forget_bodies(connection, now - keep_bodies, BODIES_AT_ONCE)
 
 
 async def register_worker(db: Database, worker_id: str, host: str, pid: int, version: str, now: datetime) -> None:

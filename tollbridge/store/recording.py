@@ -78,6 +78,21 @@ async def add_steps(connection: Connection, steps: Sequence[tuple[str, StepDone 
     )
 
 
+async def forget_bodies(connection: Connection, before: datetime, limit: int) -> bool:
+    """Empty requests and replies in the run log of steps that began before that moment, so many at once; the steps
+    stay. Answers whether there may be more."""
+    done = await connection.execute(
+        """
+        UPDATE run_steps SET request = NULL, reply = NULL WHERE (run_id, seq) IN (
+            SELECT run_id, seq FROM run_steps WHERE started_at < $1 AND (request IS NOT NULL OR reply IS NOT NULL)
+            ORDER BY started_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        """,
+        before,
+        limit,
+    )
+    return str(done) == f"UPDATE {limit}"
+
+
 def _step_values(run_id: str, step: StepDone | Intent) -> tuple[Any, ...]:
     if isinstance(step, Intent):
         intent = (run_id, step.seq, step.step_key, step.name, StepKind.WRITE, step.attempt, step.epoch, step.at)
