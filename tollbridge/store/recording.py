@@ -72,7 +72,8 @@ async def add_steps(connection: Connection, steps: Sequence[tuple[str, StepDone 
         ON CONFLICT (run_id, seq) DO UPDATE SET
             key = excluded.key, name = excluded.name, kind = excluded.kind, attempt = excluded.attempt,
             epoch = excluded.epoch, started_at = excluded.started_at, completed_at = excluded.completed_at,
-            status = excluded.status, request = excluded.request, reply = excluded.reply, fault = excluded.fault
+            status = excluded.status, request = coalesce(excluded.request, run_steps.request), reply = excluded.reply,
+            fault = excluded.fault
         """,
         *columns,
     )
@@ -97,9 +98,11 @@ def _step_values(run_id: str, step: StepDone | Intent) -> tuple[Any, ...]:
     if isinstance(step, Intent):
         intent = (run_id, step.seq, step.step_key, step.name, StepKind.WRITE, step.attempt, step.epoch, step.at)
         return (*intent, None, None, _json(step.request_shown), None, None)
+    # What was written stands there since its intent.
+    request = None if step.kind is StepKind.WRITE else _json(step.request_shown)
     return (
         *(run_id, step.seq, step.key, step.name, step.kind, step.attempt, step.epoch, step.started_at),
-        *(step.completed_at, step.status, _json(step.request_shown), _json(step.reply_shown), _json(step.fault)),
+        *(step.completed_at, step.status, request, _json(step.reply_shown), _json(step.fault)),
     )
 
 
