@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import httpx
 import pytest
+import uvicorn
 from fastapi import FastAPI
 
 from tollbridge.services import organizations
@@ -59,6 +61,19 @@ async def api(visitor: httpx.AsyncClient, organization: NewOrganization) -> http
     visitor.headers["Authorization"] = f"Bearer {answer.json()['access_token']}"
     visitor.base_url = httpx.URL("http://api/organizations/org%201/")
     return visitor
+
+
+@pytest.fixture
+async def base_url(settings: Settings) -> AsyncIterator[str]:
+    """The address of a server on a port of its own, started as `serve` starts it."""
+    server = uvicorn.Server(uvicorn.Config(build_app(settings), port=0, log_config=None, access_log=False))
+    running = asyncio.create_task(server.serve())
+    while not server.started:
+        assert not running.done(), "the server did not start"
+        await asyncio.sleep(0.01)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    server.should_exit = True
+    await running
 
 
 def basic(key: str, secret: str) -> str:

@@ -3,29 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 
 import m3ter
 import pytest
-import uvicorn
 from m3ter import M3ter
 
 from tollbridge.services.organizations import NewOrganization
-from tollbridge.settings import Settings
-from tollbridge.wiring import build_app
-
-
-@pytest.fixture
-async def base_url(settings: Settings) -> AsyncIterator[str]:
-    """The address of a server on a port of its own, started as `serve` starts it."""
-    server = uvicorn.Server(uvicorn.Config(build_app(settings), port=0, log_config=None, access_log=False))
-    running = asyncio.create_task(server.serve())
-    while not server.started:
-        assert not running.done(), "the server did not start"
-        await asyncio.sleep(0.01)
-    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
-    server.should_exit = True
-    await running
 
 
 @pytest.fixture
