@@ -130,11 +130,17 @@ async def connected(dsn: str, *, revive: Revive | None = None) -> AsyncIterator[
 
     await (await connect_anew()).close()
     engine = create_engine(connect_anew, pool_size=POOL_SIZE, max_overflow=0, pool_pre_ping=True)
-    async with asyncpg.create_pool(dsn, min_size=0, max_size=POOL_SIZE, connect=connect_anew) as pool:
+    async with asyncpg.create_pool(
+        dsn, min_size=0, max_size=POOL_SIZE, connect=connect_anew, reset=_nothing_to_reset
+    ) as pool:
         try:
             yield Database(dsn, engine, pool)
         finally:
             await engine.dispose()
+
+
+async def _nothing_to_reset(_: Connection) -> None:
+    """Nobody changes a session: transactions end by themselves, listeners are removed by who adds them."""
 
 
 async def _revive(settings: Settings) -> bool:
