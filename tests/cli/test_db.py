@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -127,3 +128,9 @@ def test_help_loads_nothing_heavy() -> None:
 
 def test_the_version_is_told() -> None:
     assert tollbridge("--version").stdout.startswith("tollbridge 0.")
+
+
+def test_after_a_restore_it_says_until_when_deliveries_look_first(database_url: str, tmp_path: Path) -> None:
+    until = answer("db", "restored", "--days", "14", home=str(tmp_path), database_url=database_url)["lookUntil"]
+    ahead = datetime.fromisoformat(until) - datetime.now(UTC)
+    assert timedelta(days=13) < ahead <= timedelta(days=14)

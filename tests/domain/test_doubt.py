@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from tollbridge.domain.conversation import LedgerStep, StepState
-from tollbridge.domain.doubt import Guarantees, Plan, plan_write
+from tollbridge.domain.doubt import Guarantees, Plan, may_be_forgotten, plan_write
 
 NOW = datetime(2026, 11, 1, 12, tzinfo=UTC)
 KEYS = Guarantees(timedelta(hours=24), timedelta(seconds=80))
@@ -83,3 +83,18 @@ def test_what_befell_another_version_uses_up_no_key_of_this_one(state: StepState
 def test_another_version_in_doubt_is_looked_up() -> None:
     step = known(StepState.SENT)
     assert plan(step, same_version=False) == Plan(look=True, epoch=1, next_epoch=1, earlier=step)
+
+
+@pytest.mark.parametrize(
+    ("lifetime", "age", "forgotten"),
+    [
+        (timedelta(hours=24), timedelta(hours=23), False),
+        (timedelta(hours=24), timedelta(hours=24) - timedelta(seconds=80), True),
+        (None, timedelta(minutes=50), False),
+        (None, timedelta(hours=1), True),
+    ],
+)
+def test_a_bill_older_than_its_key_may_have_been_sent_and_forgotten(
+    lifetime: timedelta | None, age: timedelta, forgotten: bool
+) -> None:
+    assert may_be_forgotten(NOW - age, Guarantees(lifetime, timedelta(seconds=80)), NOW) is forgotten

@@ -17,6 +17,7 @@ from tollbridge.domain.runs import Flow, HoldReason, Paused, RunState, RunStatus
 from tollbridge.services import runs, work
 from tollbridge.services.sealing import seal_fields
 from tollbridge.services.work import Settlement
+from tollbridge.store import restores
 from tollbridge.store.db import connected
 
 DOWN = Fault(FaultKind.UNAVAILABLE, "http.503", "Stripe answered 503.", "It is tried again.")
@@ -483,3 +484,26 @@ async def test_old_bodies_leave_the_run_log_and_its_steps_stay(world: World) -> 
     await work.trim(world.db, NOW, timedelta(days=90))
     assert [row["seq"] for row in await world.rows(kept)] == [2, 3]
     assert len(await world.rows("SELECT FROM run_steps WHERE name = 'Create'")) == 3
+
+
+async def test_a_bill_that_comes_in_now_is_sent_without_a_look(world: World) -> None:
+    (claimed,) = await world.claim(await world.send("bill", "a"))
+    assert not claimed.look_first
+
+
+async def test_a_bill_older_than_the_keys_that_protect_it_is_looked_for_first(world: World) -> None:
+    run_id = await world.send("bill", "a")
+    world.later(hours=24)
+    (claimed,) = await world.claim(run_id)
+    assert claimed.look_first
+
+
+async def test_after_a_restore_every_bill_is_looked_for_first_for_a_while(world: World) -> None:
+    async with world.db.hot() as connection:
+        await restores.add(connection, NOW, NOW + timedelta(days=7))
+    (claimed,) = await world.claim(await world.send("bill", "a"))
+    assert claimed.look_first
+    world.later(days=7)
+    await world.rows("UPDATE bill_revisions SET created_at = $1", world.now)
+    (claimed,) = await world.claim(claimed.run_id)
+    assert not claimed.look_first

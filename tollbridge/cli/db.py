@@ -1,4 +1,4 @@
-"""`tollbridge db`: start, stop, look at and enter the embedded database of this machine."""
+"""`tollbridge db`: start, stop, look at and enter the embedded database of this machine; say that one was restored."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import asyncio
 import os
 import signal
 import subprocess
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Annotated, Any
 from urllib.parse import unquote, urlsplit, urlunsplit
 
 import typer
@@ -15,7 +16,11 @@ from tollbridge.cli.common import AsJson, Exit, answer, read_settings
 from tollbridge.domain.errors import Refusal
 from tollbridge.settings import Settings
 
-app = typer.Typer(help="The embedded database of this machine.", rich_markup_mode=None, no_args_is_help=True)
+app = typer.Typer(
+    help="The embedded database of this machine; what to say after a restore.",
+    rich_markup_mode=None,
+    no_args_is_help=True,
+)
 
 
 @app.command()
@@ -79,6 +84,36 @@ def status(as_json: AsJson = False) -> None:
         {**_told(found), "schema": standing},
         as_json=as_json,
     )
+
+
+@app.command()
+def restored(
+    days: Annotated[
+        int, typer.Option(min=1, max=365, help="For how long, in days: until your source has sent its bills again.")
+    ] = 7,
+    as_json: AsJson = False,
+) -> None:
+    """Say that the database was restored from a backup, before workers start: what was sent since the backup was made
+    is forgotten, so for some days every delivery looks first what stands in the other system.
+
+    Example: tollbridge db restored --days 14
+    """
+    until = asyncio.run(_look_first(read_settings(), timedelta(days=days)))
+    answer(
+        f"Until {until:%Y-%m-%d %H:%M} UTC every delivery looks first what stands in the other system.",
+        {"lookUntil": until.isoformat()},
+        as_json=as_json,
+    )
+
+
+async def _look_first(settings: Settings, span: timedelta) -> datetime:
+    from tollbridge.services import restores
+    from tollbridge.store.db import open_database
+    from tollbridge.store.migrate import require_current
+
+    async with open_database(settings) as db:
+        await require_current(db.dsn)
+        return await restores.note(db, span)
 
 
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})

@@ -14,6 +14,8 @@ from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Reply
 
 FIRST_EPOCH = 1
+SENT_PROMPTLY = timedelta(hours=1)
+"""How old a bill may be that is sent without a look, where the other side honours no keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +80,13 @@ def absent_counts_at(earlier: LedgerStep | None, guarantees: Guarantees, now: da
     if earlier is None or earlier.last_sent_at is None:
         return now
     return earlier.last_sent_at + guarantees.longest_request
+
+
+def may_be_forgotten(came_in: datetime, guarantees: Guarantees, now: datetime) -> bool:
+    """Whether the bill may have been sent before by a database that was restored from a backup since, so long ago that
+    its key no longer protects: a send is younger than the bill that it carries."""
+    protected = guarantees.key_lifetime or SENT_PROMPTLY
+    return now - came_in + guarantees.longest_request >= protected
 
 
 def effect_of(

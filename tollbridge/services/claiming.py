@@ -14,6 +14,7 @@ from tollbridge.domain.bill_output import bill_of
 from tollbridge.domain.billing import Bill
 from tollbridge.domain.changes import ASK, Choice, Correction, Earlier, MoneyTo
 from tollbridge.domain.conversation import LedgerKey, LedgerRow, LedgerState, Recorded
+from tollbridge.domain.doubt import Guarantees, may_be_forgotten
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import BillOptions, CredentialStatus, Mappings, correction_of, read_layer
 from tollbridge.domain.runs import Flow, HoldReason, RunState
@@ -148,7 +149,7 @@ async def claim_due(
             started_at=started[each.id]["started_at"],
             attempt=each.run["attempt"],
             worked=timedelta(seconds=each.run["worked_seconds"]),
-            look_first=each.run["look_first"],
+            look_first=each.run["look_first"] or _may_be_forgotten(each, bills.get(each.id), now),
             next_seq=seqs.get(each.id, 0) + 1,
             records=records.get(each.id, {}),
             ledgers=_ledgers_of(each, books),
@@ -300,6 +301,15 @@ class _Content:
     bill: Callable[[], Bill]
     account: Mapping[str, Any]
     ids: frozenset[str]
+    came_in: datetime
+
+
+def _may_be_forgotten(each: _Candidate, content: _Content | None, now: datetime) -> bool:
+    connector = connector_of(each.run["system"])
+    if content is None or connector is None:
+        return False
+    limits = connector.system(each.run["system"]).limits
+    return may_be_forgotten(content.came_in, Guarantees(limits.key_lifetime, limits.longest_request), now)
 
 
 async def _bills(
@@ -321,8 +331,12 @@ async def _bills(
         if gone is not None or found is None or account is None:
             resting.append(Resting(run["id"], *(gone or (RunState.CANCELLED, None, "The bill was deleted."))))
             continue
+        body, lines, came_in = found
         contents[run["id"]] = _Content(
-            partial(_prepared, run, *found, account, configs[run["id"]]), account, frozenset(_ids_in(run, found[1]))
+            partial(prepared, run, body, lines, account, configs[run["id"]]),
+            account,
+            frozenset(ids_in(run, lines)),
+            came_in,
         )
     return contents
 
@@ -338,12 +352,12 @@ def _reason_gone(run: Mapping[str, Any], present: int | None) -> tuple[RunState,
     return None
 
 
-def _prepared(run: Mapping[str, Any], body: Any, lines: Any, account: Any, config: Mapping[str, Any]) -> Bill:
+def prepared(run: Mapping[str, Any], body: Any, lines: Any, account: Any, config: Mapping[str, Any]) -> Bill:
     options = read_layer(BillOptions, config)
     return bill_of(run["entity_id"], run["revision"], body, lines, run["account_id"], account, options)
 
 
-def _ids_in(run: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+def ids_in(run: Mapping[str, Any], lines: Iterable[Mapping[str, Any]]) -> Iterable[str]:
     """The ids of ours that a connector may look up: the account's, and every `…Id` of the lines."""
     yield run["account_id"]
     for line in lines:
@@ -360,17 +374,24 @@ async def _mappings(
         by_ours.setdefault((mapping.org_id, mapping.entity_id), []).append(mapping)
     found = {}
     for each in delivering:
-        system = _mapping_system(each.run["system"])
-        mine = [
-            mapping
-            for id in bills[each.id].ids
-            for mapping in by_ours.get((each.run["org_id"], id), ())
-            if mapping.system.upper() == system
-            and mapping.integration_id in (None, each.run["integration_id"])
-            and mapping.tenant in (None, each.tenant)
-        ]
-        found[each.id] = sorted(mine, key=lambda mapping: (bool(mapping.integration_id), bool(mapping.tenant)))
+        mine = [mapping for id in bills[each.id].ids for mapping in by_ours.get((each.run["org_id"], id), ())]
+        found[each.id] = fitting(mine, each.run["system"], each.run["integration_id"], each.tenant)
     return found
+
+
+def fitting(
+    mappings: Iterable[StoredMapping], system: str, integration_id: str | None, tenant: str
+) -> list[StoredMapping]:
+    """Those of the mappings that are of this system, tenant and integration, the better ones last."""
+    name = _mapping_system(system)
+    mine = [
+        mapping
+        for mapping in mappings
+        if mapping.system.upper() == name
+        and mapping.integration_id in (None, integration_id)
+        and mapping.tenant in (None, tenant)
+    ]
+    return sorted(mine, key=lambda mapping: (bool(mapping.integration_id), bool(mapping.tenant)))
 
 
 def _mapping_system(system: str) -> str:

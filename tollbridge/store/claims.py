@@ -157,19 +157,21 @@ async def wrongly_held(connection: Connection) -> list[Key]:
 
 async def bills(
     connection: Connection, keys: Iterable[tuple[str, str, int]]
-) -> dict[tuple[str, str, int], tuple[Any, Any]]:
-    """Body and lines of the revisions, as the caller sent them."""
+) -> dict[tuple[str, str, int], tuple[Any, Any, datetime]]:
+    """Body and lines of the revisions, as the caller sent them, and when they came in."""
     wanted = sorted(set(keys))
     rows = await connection.fetch(
         """
-        SELECT org_id, bill_id, revision, body, lines FROM bill_revisions
+        SELECT org_id, bill_id, revision, body, lines, created_at FROM bill_revisions
         WHERE (org_id, bill_id, revision) IN (SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]))
         """,
         [key[0] for key in wanted],
         [key[1] for key in wanted],
         [key[2] for key in wanted],
     )
-    return {(row["org_id"], row["bill_id"], row["revision"]): (row["body"], row["lines"]) for row in rows}
+    return {
+        (row["org_id"], row["bill_id"], row["revision"]): (row["body"], row["lines"], row["created_at"]) for row in rows
+    }
 
 
 async def bill_revisions(connection: Connection, keys: Iterable[Key]) -> dict[Key, int]:

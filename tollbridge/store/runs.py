@@ -126,13 +126,14 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
 
 
 async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime) -> list[Mapping[str, Any]]:
-    """Lock and read those of the runs that may be claimed: due, or running with an expired lease."""
+    """Lock and read those of the runs that may be claimed: due, or running with an expired lease; no previews."""
     rows = await connection.fetch(
         """
         SELECT id, org_id, integration_id, credential_id, tenant, system, entity_type, entity_id, revision, account_id,
-               lane, flow, state, attempt, fence, look_first, worked_seconds, started_at, decision::text AS decision
+               lane, flow, state, attempt, fence, worked_seconds, started_at, decision::text AS decision,
+               look_first OR EXISTS (SELECT FROM restores WHERE look_until > $2) AS look_first
         FROM runs
-        WHERE id = ANY($1::text[])
+        WHERE id = ANY($1::text[]) AND flow <> 'preview'
           AND ((state IN ('queued', 'waiting') AND due_at <= $2) OR (state = 'running' AND lease_until <= $2))
         ORDER BY id FOR UPDATE
         """,

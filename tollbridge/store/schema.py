@@ -193,6 +193,12 @@ run_snapshots = Table(
     _col("mappings", JSONB),
     _col("account", JSONB),
 )
+run_previews = Table(
+    "run_previews",
+    metadata,
+    _id("run_id", primary_key=True),
+    _col("result", JSONB),
+)
 run_steps = Table(
     "run_steps",
     metadata,
@@ -280,6 +286,12 @@ slot_leases = Table(
     _id("worker_id", primary_key=True),
     _col("slots", Integer),
     _when("until"),
+)
+restores = Table(
+    "restores",
+    metadata,
+    Column("at", DateTime(timezone=True), primary_key=True),
+    _when("look_until"),
 )
 counters = Table(
     "counters",

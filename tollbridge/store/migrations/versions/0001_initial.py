@@ -231,6 +231,13 @@ _STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE run_previews (
+        run_id text COLLATE "C" NOT NULL,
+        result jsonb NOT NULL,
+        PRIMARY KEY (run_id)
+    )
+    """,
+    """
     CREATE TABLE run_steps (
         run_id text COLLATE "C" NOT NULL,
         seq integer NOT NULL,
@@ -329,6 +336,13 @@ _STATEMENTS = (
         slots integer NOT NULL,
         until timestamptz NOT NULL,
         PRIMARY KEY (credential_id, worker_id)
+    )
+    """,
+    """
+    CREATE TABLE restores (
+        at timestamptz NOT NULL,
+        look_until timestamptz NOT NULL,
+        PRIMARY KEY (at)
     )
     """,
     """
