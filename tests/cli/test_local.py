@@ -212,3 +212,29 @@ def test_a_service_user_is_made_listed_and_kept_out(environ: dict[str, str], cli
     assert f"{made['serviceUserId']}\tSource\tsource\t" in listed
     assert out.stdout == f"{made['id']} is not active any more.\n"
     assert keys["active"] is False
+
+
+def test_the_shell_is_offered_commands_ids_and_names(environ: dict[str, str], cli: Callable[..., Done]) -> None:
+    def offered(words: str) -> list[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "tollbridge.cli.main"],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            env={
+                **environ,
+                "_TOLLBRIDGE_COMPLETE": "complete_bash",
+                "COMP_WORDS": words,
+                "COMP_CWORD": str(len(words.split(" ")) - 1),
+            },
+        )
+        return done.stdout.split()
+
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        made = cli("integrations", "create", "--system", "stripe-test", "--name", "Invoices").stdout.strip()
+        assert offered("tollbridge runs re") == ["replay"]
+        assert offered("tollbridge runs list --integration In") == ["Invoices"]
+        assert offered("tollbridge integrations enable ") == [made, "Invoices"]
+        assert offered("tollbridge runs list --profile d") == ["default"]
+    assert offered("tollbridge runs list --integration In") == []

@@ -47,8 +47,9 @@ _BY_STATUS: dict[int, type[Refusal]] = {
 class Client:
     """The API of one organization, as the profile's access key."""
 
-    def __init__(self, profile: Profile) -> None:
+    def __init__(self, profile: Profile, timeout: float = TIMEOUT) -> None:
         self.profile = profile
+        self._timeout = timeout
         self._token = ""
         self._token_ends = 0.0
 
@@ -107,7 +108,7 @@ class Client:
                 "TOLLBRIDGE_URL",
             )
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=TIMEOUT)
+        connection = kind(parts.hostname, parts.port, timeout=self._timeout)
         try:
             connection.request(method, parts.path + target, content, {**headers, "Accept": "application/json"})
             response = connection.getresponse()

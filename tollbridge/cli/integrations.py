@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tollbridge.cli import completing
 from tollbridge.cli.common import AsJson
 from tollbridge.cli.credentials import Pairs, read_pairs
 from tollbridge.cli.named import id_of
@@ -30,7 +31,9 @@ COLUMNS = {
 def create(
     system: Annotated[str, typer.Option(help="Where to send, such as stripe-test.")],
     name: Annotated[str, typer.Option(help="Your name for it.")],
-    credential: Annotated[str | None, typer.Option(help="The credential to use: its id or name.")] = None,
+    credential: Annotated[
+        str | None, typer.Option(help="The credential to use: its id or name.", autocompletion=completing.credentials)
+    ] = None,
     entity: Annotated[str, typer.Option(help="What to send.")] = "Bill",
     options: Pairs = None,
     profile: ProfileOption = DEFAULT,
@@ -76,7 +79,7 @@ def list_(profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
 
 @app.command()
 def enable(
-    integration: Annotated[str, typer.Argument(help="Its id or name.")],
+    integration: Annotated[str, typer.Argument(help="Its id or name.", autocompletion=completing.integrations)],
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -97,7 +100,7 @@ def enable(
 
 @app.command()
 def send(
-    integration: Annotated[str, typer.Argument(help="Its id or name.")],
+    integration: Annotated[str, typer.Argument(help="Its id or name.", autocompletion=completing.integrations)],
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:

@@ -27,9 +27,24 @@ VARIABLES = {
     "secret": "TOLLBRIDGE_SECRET",
 }
 
+
+def complete_profile(incomplete: str) -> list[str]:
+    """Names of profiles, for the shell."""
+    try:
+        return [name for name in _read_file() if name.startswith(incomplete)]
+    except (Invalid, OSError):
+        return []
+
+
 ProfileOption = Annotated[
     str,
-    typer.Option("--profile", "-p", envvar="TOLLBRIDGE_PROFILE", help="Profile to use; `tollbridge init` makes one."),
+    typer.Option(
+        "--profile",
+        "-p",
+        envvar="TOLLBRIDGE_PROFILE",
+        help="Profile to use; `tollbridge init` makes one.",
+        autocompletion=complete_profile,
+    ),
 ]
 
 

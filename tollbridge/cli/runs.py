@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from tollbridge.cli import completing
 from tollbridge.cli.common import AsJson, Exit, complain
 from tollbridge.cli.named import id_of
 from tollbridge.cli.output import moment, put, put_json, put_rows, say, show_moment
@@ -39,7 +40,12 @@ RESTING = GOOD | {"failed", "held", "cancelled"}
 POLL = 0.5
 
 Since = Annotated[str | None, typer.Option(help="Only runs made in the last so long: 90s, 15m, 2h, 7d.")]
-OfIntegration = Annotated[str | None, typer.Option("--integration", help="Only of this integration: its id or name.")]
+OfIntegration = Annotated[
+    str | None,
+    typer.Option(
+        "--integration", help="Only of this integration: its id or name.", autocompletion=completing.integrations
+    ),
+]
 Failed = Annotated[bool, typer.Option("--failed", help="Only runs that failed and were not made good since.")]
 
 
@@ -49,7 +55,7 @@ def list_(
     since: Since = None,
     integration: OfIntegration = None,
     status: Annotated[str | None, typer.Option(help="Only with this status, such as COMPLETE or ERROR.")] = None,
-    bill: Annotated[str | None, typer.Option(help="Only of this bill.")] = None,
+    bill: Annotated[str | None, typer.Option(help="Only of this bill.", autocompletion=completing.bills)] = None,
     limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
@@ -70,7 +76,9 @@ def list_(
 
 @app.command()
 def show(
-    run: Annotated[str, typer.Argument(help="Id of the run, or of a bill: then its latest run.")],
+    run: Annotated[
+        str, typer.Argument(help="Id of the run, or of a bill: then its latest run.", autocompletion=completing.runs)
+    ],
     log: Annotated[bool, typer.Option("--log", help="Show each request and its reply.")] = False,
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
@@ -89,7 +97,9 @@ def show(
 
 @app.command()
 def watch(
-    run: Annotated[str, typer.Argument(help="Id of the run, or of a bill: then its latest run.")],
+    run: Annotated[
+        str, typer.Argument(help="Id of the run, or of a bill: then its latest run.", autocompletion=completing.runs)
+    ],
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -117,7 +127,7 @@ def watch(
 
 @app.command()
 def replay(
-    runs: Annotated[list[str] | None, typer.Argument(help="Ids of runs.")] = None,
+    runs: Annotated[list[str] | None, typer.Argument(help="Ids of runs.", autocompletion=completing.runs)] = None,
     failed: Failed = False,
     since: Since = None,
     integration: OfIntegration = None,
@@ -153,6 +163,43 @@ def replay(
             put(f"{made['id']}\treplays {identity}\t{made['entityId']}")
     if refused:
         raise typer.Exit(Exit.FAILED)
+
+
+@app.command()
+def decide(
+    run: Annotated[
+        str, typer.Argument(help="Id of the run, or of a bill: then its latest run.", autocompletion=completing.runs)
+    ],
+    choose: Annotated[
+        str,
+        typer.Option(help="void-and-reissue, credit-and-reissue, delta or leave; runs show names what is possible."),
+    ],
+    money: Annotated[
+        str | None, typer.Option(help="Where credited money goes that was paid: balance, refund or out-of-band.")
+    ] = None,
+    mail: Annotated[bool | None, typer.Option("--mail/--no-mail", help="Whether the customer is mailed again.")] = None,
+    note: Annotated[str | None, typer.Option(help="Why, kept with the run.")] = None,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Say what is done about a bill that changed, or was deleted, after it was sent.
+
+    Example: tollbridge runs decide bill-7001 --choose void-and-reissue --no-mail
+    """
+    client = _client(profile)
+    identity = _steps(client, run)["run"]["id"]
+    given = {
+        "choice": choose.replace("-", "_"),
+        "money": money and money.replace("-", "_"),
+        "mailCustomer": mail,
+        "note": note,
+    }
+    body = {name: value for name, value in given.items() if value is not None}
+    decided = client.call("POST", "integrationruns", identity, "decide", body=body)
+    if as_json:
+        put_json(decided)
+    else:
+        put(f"{identity}\t{choose}\t{decided['entityId']}")
 
 
 def read_duration(text: str) -> timedelta:

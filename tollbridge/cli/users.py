@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
+from tollbridge.cli import completing
 from tollbridge.cli.common import AsJson
 from tollbridge.cli.output import put, put_json, put_rows
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
@@ -15,7 +16,7 @@ app = typer.Typer(help="Service users and their access keys.", rich_markup_mode=
 COLUMNS = {"id": "Id", "name": "Name", "role": "Role", "dtCreated": "Made"}
 KEY_COLUMNS = {"id": "Key", "active": "Active", "dtCreated": "Made"}
 
-User = Annotated[str, typer.Argument(help="Id of the service user.")]
+User = Annotated[str, typer.Argument(help="Id of the service user.", autocompletion=completing.users)]
 
 
 @app.command("list")
