@@ -8,12 +8,13 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 BILLS ?= 40
 KILLS ?= 12
 
-.PHONY: help demo test check crash bench lock clean
+.PHONY: help demo test fuzz check crash bench lock clean
 
 help:
 	@echo "make demo    set up and run the main job; pass options with ARGS=\"--once --json\""
 	@echo "make test    set up and run the tests; pass options with ARGS=\"-k money\""
 	@echo "make crash   kill everything again and again and compare with the books: BILLS=500 KILLS=100"
+	@echo "make fuzz    throw 5000 generated calls at the API, or CASES=…"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make lock    resolve the dependencies anew (needs uv)"
 	@echo "make clean   remove the virtual environment and caches"
@@ -36,6 +37,9 @@ test: .venv/develop
 
 crash: .venv/develop
 	@$(BIN)/python -m tests.crash --bills $(BILLS) --kills $(KILLS) $(ARGS)
+
+fuzz: .venv/develop
+	@TOLLBRIDGE_TEST_CASES=$(or $(CASES),5000) $(BIN)/python -m pytest -n0 --timeout 3600 tests/api/test_generated_calls.py
 
 check: .venv/develop
 	$(BIN)/ruff format --check .

@@ -1,0 +1,173 @@
+"""Every operation of the wire that we have, called with the official client: sync, async, its answers read strictly."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import httpx
+import m3ter
+import pytest
+from m3ter import AsyncM3ter, M3ter
+
+from tests.api.entities import a_bill, send
+from tollbridge.services.organizations import NewOrganization
+from tollbridge.services.parts import Parts
+
+Ids: TypeAlias = dict[str, str]
+Call: TypeAlias = Callable[[Any, Ids], Any]
+
+ACCOUNT = {"code": "A", "name": "Acme", "email_address": "a@b.example"}
+CONFIG = {"destination": "Stripe", "entity_type": "Bill", "entity_id": "e"}
+MAPPING = {"m3ter_entity": "Account", "m3ter_id": "acme", "external_system": "Stripe", "external_table": "Customer"}
+
+# In this order; where a call makes something under an id of ours, those that follow find it in `ids`.
+CALLS: dict[str, Call] = {
+    "authentication.get_bearer_token": lambda c, ids: c.authentication.get_bearer_token(
+        grant_type="client_credentials", extra_headers={"Authorization": ids["basic"]}
+    ),
+    "accounts.create": lambda c, _: c.accounts.create(
+        **{**ACCOUNT, "code": "B"}, custom_fields={"a": 1.5}, extra_body={"id": "b"}
+    ),
+    "accounts.retrieve": lambda c, _: c.accounts.retrieve("b"),
+    "accounts.update": lambda c, _: c.accounts.update("b", **{**ACCOUNT, "code": "B2"}, parent_account_id="acme"),
+    "accounts.list": lambda c, _: c.accounts.list(ids=["b", "acme"], codes=["B2", "A"], page_size=100),
+    "accounts.list_children": lambda c, _: c.accounts.list_children("acme", page_size=200),
+    "accounts.search": lambda c, _: c.accounts.search(
+        search_query="name~acme$code:B2", operator="AND", sort_by="name", sort_order="DESC", from_document=0
+    ),
+    "accounts.delete": lambda c, _: c.accounts.delete("b"),
+    "bills.retrieve": lambda c, _: c.bills.retrieve("b1", additional=["x"]),
+    "bills.list": lambda c, _: c.bills.list(
+        account_id="acme", ids=["b1", "b2"], locked=False, status="PENDING", bill_date_start="2026-10-01",
+        exclude_line_items=True, include_bill_total=True,
+    ),
+    "bills.search": lambda c, _: c.bills.search(search_query="accountId:acme$billDate>2026-01-01", operator="OR"),
+    "bills.latest_by_account": lambda c, _: c.bills.latest_by_account("acme"),
+    "bills.line_items.list": lambda c, _: c.bills.line_items.list("b1", page_size=1),
+    "bills.line_items.retrieve": lambda c, _: c.bills.line_items.retrieve("l1", bill_id="b1"),
+    "bills.approve": lambda c, _: c.bills.approve(bill_ids=["b1"]),
+    "bills.update_status": lambda c, _: c.bills.update_status("b2", status="APPROVED"),
+    "bills.lock": lambda c, _: c.bills.lock("b1"),
+    "bills.delete": lambda c, _: c.bills.delete("b2"),
+    "external_mappings.create": lambda c, _: c.external_mappings.create(
+        **MAPPING, external_id="cus_1", extra_body={"id": "m"}
+    ),
+    "external_mappings.retrieve": lambda c, _: c.external_mappings.retrieve("m"),
+    "external_mappings.update": lambda c, _: c.external_mappings.update("m", **MAPPING, external_id="cus_2", version=1),
+    "external_mappings.list": lambda c, _: c.external_mappings.list(external_system_id="Stripe", m3ter_ids=["acme"]),
+    "external_mappings.list_by_external_entity": lambda c, _: c.external_mappings.list_by_external_entity(
+        "cus_2", system="Stripe", external_table="Customer"
+    ),
+    "external_mappings.list_by_m3ter_entity": lambda c, _: c.external_mappings.list_by_m3ter_entity(
+        "acme", entity="Account"
+    ),
+    "external_mappings.delete": lambda c, _: c.external_mappings.delete("m"),
+    "integration_configurations.create": lambda c, _: c.integration_configurations.create(**CONFIG, name="New"),
+    "integration_configurations.list": lambda c, _: c.integration_configurations.list(page_size=200),
+    "integration_configurations.get_by_entity": lambda c, _: c.integration_configurations.get_by_entity(
+        "Bill", destination="Stripe", entity_id="e"
+    ),
+    "integration_configurations.retrieve": lambda c, ids: c.integration_configurations.retrieve(ids["config"]),
+    "integration_configurations.update": lambda c, ids: c.integration_configurations.update(ids["config"], **CONFIG),
+    "integration_configurations.enable": lambda c, ids: c.integration_configurations.enable(ids["config"]),
+    "integration_configurations.delete": lambda c, ids: c.integration_configurations.delete(ids["config"]),
+    "products.create": lambda c, _: c.products.create(code="P", name="Calls", extra_body={"id": "p"}),
+    "products.retrieve": lambda c, _: c.products.retrieve("p"),
+    "products.update": lambda c, _: c.products.update("p", code="P", name="Calls", version=1),
+    "products.list": lambda c, _: c.products.list(ids=["p"], page_size=200),
+    "products.delete": lambda c, _: c.products.delete("p"),
+}  # fmt: skip
+
+REFUSED: dict[str, Call] = {
+    # What it ends lies with whoever calculates the bills.
+    "accounts.end_date_billing_entities": lambda c, _: c.accounts.end_date_billing_entities(
+        "acme", billing_entities=["CONTRACT"], end_date="2026-12-31T00:00:00Z"
+    ),
+}
+
+TYPED_AS_SOMETHING_ELSE: dict[str, Call] = {
+    # Typed as runs, which always have an entityId; a configuration without one has none to give.
+    "integration_configurations.retrieve": lambda c, ids: c.integration_configurations.retrieve(ids["bare"]),
+    "integration_configurations.get_by_entity": lambda c, _: c.integration_configurations.get_by_entity("Bill"),
+}
+"""Where the declared type of an answer is an error of the declaration, so that a strict client refuses ours."""
+
+
+@pytest.fixture
+async def ids(api: httpx.AsyncClient, organization: NewOrganization) -> Ids:
+    """What the calls find; `bare` is a configuration without entityId."""
+    account = {"id": "acme", "code": "A", "name": "Acme", "emailAddress": "a@b.example"}
+    await send(api, "POST", "accounts", account)
+    bill = a_bill()
+    for id in ("b1", "b2"):
+        await send(api, "PUT", f"bills/{id}", {**bill, "lineItems": [{**bill["lineItems"][0], "id": "l1"}]})
+    config = {"destination": "Stripe", "entityType": "Bill"}
+    made = await send(api, "POST", "integrationconfigs", {**config, "entityId": "x"})
+    bare = await send(api, "POST", "integrationconfigs", config)
+    key = httpx.BasicAuth(organization.key_id, organization.secret)
+    basic = next(key.auth_flow(httpx.Request("GET", "http://x"))).headers["Authorization"]
+    return {"config": made["id"], "bare": bare["id"], "basic": basic}
+
+
+@pytest.fixture
+def options(base_url: str, organization: NewOrganization) -> dict[str, Any]:
+    return {
+        "api_key": organization.key_id,
+        "api_secret": organization.secret,
+        "org_id": organization.org_id,
+        "base_url": base_url,
+        "max_retries": 0,
+    }
+
+
+def test_no_operation_that_we_have_is_left_out() -> None:
+    client = M3ter(api_key="a", api_secret="b", org_id="o")
+    resources = "authentication accounts bills external_mappings integration_configurations products".split()
+    operations = {
+        f"{resource}.{name}"
+        for resource in resources
+        for name, _ in inspect.getmembers(type(getattr(client, resource)), inspect.isfunction)
+        if not name.startswith("_")
+    }
+    assert operations | {"bills.line_items.list", "bills.line_items.retrieve"} == CALLS.keys() | REFUSED.keys()
+
+
+async def test_every_operation_works_with_the_sync_client_that_fetches_its_tokens(
+    options: dict[str, Any], ids: Ids
+) -> None:
+    client = M3ter(**options, _strict_response_validation=True)
+
+    def run() -> None:
+        for name, call in CALLS.items():
+            assert call(client, ids) is not None, name
+        for call in REFUSED.values():
+            with pytest.raises(m3ter.BadRequestError):
+                call(client, ids)
+
+    await asyncio.to_thread(run)
+
+
+async def test_every_operation_works_with_the_async_client_that_is_given_a_token(
+    options: dict[str, Any], ids: Ids, parts: Parts, organization: NewOrganization
+) -> None:
+    token = (await parts.gate.issue(organization.key_id, organization.secret)).text
+    async with AsyncM3ter(**options, token=token, _strict_response_validation=True) as client:
+        for name, call in CALLS.items():
+            assert await call(client, ids) is not None, name
+
+
+async def test_only_where_the_declared_type_is_an_error_a_strict_client_refuses_an_answer(
+    options: dict[str, Any], ids: Ids
+) -> None:
+    strict, lenient = M3ter(**options, _strict_response_validation=True), M3ter(**options)
+
+    def run() -> None:
+        for call in TYPED_AS_SOMETHING_ELSE.values():
+            with pytest.raises(m3ter.APIResponseValidationError):
+                call(strict, ids)
+            assert call(lenient, ids).id == ids["bare"]
+
+    await asyncio.to_thread(run)
