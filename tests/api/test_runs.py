@@ -9,7 +9,7 @@ import httpx
 import pytest
 from sqlalchemy import insert
 
-from tests.api.entities import ACCOUNT, a_bill, add_credential, send
+from tests.api.entities import ACCOUNT, a_bill, add_credential, refused, send
 from tollbridge.domain import json_text
 from tollbridge.store.db import Database
 from tollbridge.store.schema import run_snapshots, run_steps, runs
@@ -215,3 +215,28 @@ async def test_bills_are_held_while_an_integration_is_disabled_and_counted_where
 
 async def test_an_unknown_run_is_not_replayed(api: httpx.AsyncClient) -> None:
     assert (await api.post("integrationruns/none/replay")).status_code == 404
+
+
+async def test_a_held_run_shows_its_choices_and_takes_one(api: httpx.AsyncClient, db: Database) -> None:
+    await add_credential(db)
+    config = {"destination": "Stripe", "entityType": "Bill", "integrationCredentialsId": "c1"}
+    integration = await send(api, "POST", "integrationconfigs", config)
+    await send(api, "POST", "accounts", ACCOUNT)
+    offers = [{"choice": "void_and_reissue", "text": "Void in_1; then issue it anew.", "money": False}]
+    changed: dict[str, Any] = {"state": "held", "hold_reason": "changed", "offers": offers, "completed_at": None}
+    await add_run(db, "r1", integration_id=integration["id"], account_id="acme", **changed)
+    assert (await send(api, "GET", "integrationruns/r1"))["choices"] == offers
+    status, refusal = await refused(api, "POST", "integrationruns/r1/decide", {"choice": "delta"})
+    assert (status, refusal["field"]) == (400, "choice")
+    decided = await send(
+        api,
+        "POST",
+        "integrationruns/r1/decide",
+        {"choice": "void_and_reissue", "note": "As agreed.", "mailCustomer": False},
+    )
+    assert decided["state"] == "queued"
+    assert decided["decision"]["note"] == "As agreed."
+    assert "choices" not in decided
+    payload = (await send(api, "GET", "integrationruns/logs/r1"))["Payload"]
+    assert f"by {decided['decision']['by']}" in base64.b64decode(payload).decode()
+    assert (await refused(api, "POST", "integrationruns/r1/decide", {"choice": "leave"}))[0] == 409

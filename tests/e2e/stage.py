@@ -127,7 +127,7 @@ class Stage:
     async def runs(self) -> list[dict[str, Any]]:
         async with self.parts.db.hot() as connection:
             return [
-                dict(row) for row in await connection.fetch("SELECT * FROM runs WHERE flow = 'deliver' ORDER BY id")
+                dict(row) for row in await connection.fetch("SELECT * FROM runs WHERE flow <> 'check' ORDER BY id")
             ]
 
     async def ended(self, count: int) -> list[dict[str, Any]]:

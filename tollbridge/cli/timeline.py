@@ -40,6 +40,12 @@ def _end(run: dict[str, Any]) -> Iterator[str]:
     if run.get("externalId"):
         total = f", {plain(Decimal(run['total']))} {run['currency']}" if "total" in run else ""
         yield f"there: {run['externalId']}{total}"
+    if run.get("decision"):
+        decided = run["decision"]
+        yield f"decided: {decided['choice'].replace('_', '-')} by {decided['by']} at {decided['at']}"
+    for offer in run.get("choices", ()):
+        money = " Say where the money goes: --money." if offer["money"] else ""
+        yield f"choice: {offer['choice'].replace('_', '-')}: {offer['text']}{money}"
     for name in ("url", "note", "error", "hint"):
         if run.get(name):
             yield f"{typer.style(name, fg='red') if name == 'error' else name}: {run[name]}"

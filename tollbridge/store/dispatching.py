@@ -86,7 +86,7 @@ async def standing_runs(connection: Connection, org_id: str, bill_ids: Sequence[
     rows = await connection.fetch(
         """
         SELECT id, integration_id, entity_id, revision, state, lane FROM runs
-        WHERE org_id = $1 AND entity_type = 'Bill' AND entity_id = ANY($2::text[]) AND flow <> 'check'
+        WHERE org_id = $1 AND entity_type = 'Bill' AND entity_id = ANY($2::text[]) AND flow IN ('deliver', 'withdraw')
           AND state NOT IN ('superseded', 'cancelled')
         """,
         org_id,
