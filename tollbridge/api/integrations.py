@@ -21,7 +21,7 @@ from tollbridge.api.wire import (
     timestamp,
 )
 from tollbridge.domain.runs import RunStatus
-from tollbridge.services import dispatch, integrations, systems
+from tollbridge.services import dispatch, integrations, previews, systems
 from tollbridge.services.dispatch import InScope
 from tollbridge.services.integrations import Integration, Standing
 from tollbridge.store.records import Record
@@ -127,6 +127,18 @@ async def disable_integration(parts: TheParts, caller: MayConfigure, id: str, bo
 async def send_existing(parts: TheParts, caller: MayDeliver, id: str) -> Json:
     """Make a run for every bill in scope that was never delivered and has none under way."""
     return Json({"runs": await dispatch.send_existing(parts.db, caller, id)})
+
+
+@router.post("/{id}/preview", openapi_extra=described(previews.BODY, extension=True))
+async def preview_delivery(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """The exact requests that would be sent for a bill, with the source of each value; nothing is written.
+
+    `configData` stands in for that of the integration. Reads are really made, by a worker.
+    """
+    preview = await previews.preview(parts, caller, id, body)
+    return Json(
+        {"runId": preview.run.id, "billId": preview.run.entity_id, "system": preview.run.system, **preview.found}
+    )
 
 
 def _saved(saved: Integration) -> dict[str, Any]:

@@ -161,6 +161,8 @@ def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
                 yield from _pairs(f"{name}[{index}]", inner)
         case bool():
             yield name, "true" if value else "false"
+        case Cut():
+            yield name, value
         case str():
             yield name, str(value)
         case int():
@@ -175,6 +177,18 @@ def chunked(items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
         yield items[start : start + size]
 
 
+class Cut(str):
+    """A text that was shortened; a preview tells it by this type."""
+
+    __slots__ = ("whole",)
+    whole: int
+    """Characters of the whole text."""
+
+
 def cut(text: str, limit: int) -> str:
     """The text, shortened to the vendor's limit with an ellipsis where it is longer."""
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+    if len(text) <= limit:
+        return text
+    short = Cut(text[: limit - 1] + "…")
+    short.whole = len(text)
+    return short

@@ -116,6 +116,11 @@ class Step:
     `learns` reads a mapping from the reply; it is kept, bound to the external tenant, as soon as the reply is recorded,
     whatever becomes of the run afterwards. `relies_on` is the mapping that the request makes use of, as
     `(entity, id, system, table)`; it completes `Fault.missing` where the reply says that there is no such thing.
+
+    The rest serves previews alone. `imagined` makes the reply that a write would have, with a made-up id; a preview
+    ends at a write without it. `sources` says where the values come from: field in bracket notation (`*` for any index
+    or name; `path` for ids in the path) → names such as `bill.currency`, `option.memo`, `mapping.Account.Customer`,
+    `reply.invoice:1` or `constant`. `warnings` are sentences about what is made of the bill in this request.
     """
 
     name: str
@@ -126,6 +131,9 @@ class Step:
     subject: Subject | None = None
     learns: Callable[[Reply], Written | None] | None = None
     relies_on: tuple[str, str, str, str] | None = None
+    imagined: Callable[[], Reply] | None = None
+    sources: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,7 +213,14 @@ class Checked:
     live: bool
 
 
-Outcome: TypeAlias = Delivered | Skipped | Withdrawn | NeedsChoice | Checked | Fault
+@dataclass(frozen=True, slots=True)
+class Previewed:
+    """A delivery was played through without a write; `shown` is what it would send (`domain.previews`)."""
+
+    shown: Mapping[str, Any]
+
+
+Outcome: TypeAlias = Delivered | Skipped | Withdrawn | NeedsChoice | Checked | Fault | Previewed
 Flow: TypeAlias = Generator[Step | Pause, Reply, Outcome]
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from tollbridge.domain.changes import Offer
 from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
-from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Outcome, Skipped, Withdrawn
+from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Outcome, Previewed, Skipped, Withdrawn
 from tollbridge.domain.retry import LONGEST_LIMITED, backoff, limited_wait
 
 
@@ -19,6 +19,7 @@ class Flow(StrEnum):
     WITHDRAW = "withdraw"
     """Take back what stands of a bill that was deleted."""
     CHECK = "check"
+    PREVIEW = "preview"
 
 
 class RunState(StrEnum):
@@ -194,6 +195,8 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
                 event=result.fault.rule.event if result.fault else None,
                 offers=result.offers,
             )
+        case Previewed():
+            return Change(RunState.DELIVERED, run.attempt, note="Nothing was written: this was a preview.")
         case Paused():
             return Change(RunState.WAITING, run.attempt, due_at=result.until, note=result.reason)
     return _after_fault(run, result, now, jitter, limits)
@@ -210,6 +213,8 @@ def _after_fault(run: RunFacts, fault: Fault, now: datetime, jitter: float, limi
             credential_error=fault.message,
             credential_invalid=refused,
         )
+    if run.flow is Flow.PREVIEW:
+        return Change(RunState.FAILED, run.attempt, fault=_final(fault))
     retry = fault.rule.retry
     if retry is Retry.REPAIRED:
         return _hold(run, fault)

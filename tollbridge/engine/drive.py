@@ -62,7 +62,7 @@ class Port(Protocol):
         """Perform the request, once."""
 
 
-class _Stop(Exception):
+class Stop(Exception):
     """Ends the conversation from within a step; without a result the run is no longer ours."""
 
     def __init__(self, result: Fault | Paused | None) -> None:
@@ -109,7 +109,7 @@ class Drive:
         """
         try:
             return self._before_corrections() or await self._converse(self._flow())
-        except _Stop as stop:
+        except Stop as stop:
             return stop.result
 
     async def incident(self, error: Exception, incident_id: str) -> Fault | None:
@@ -131,7 +131,7 @@ class Drive:
                     fault={"incident": incident_id, "traceback": text},
                 )
             )
-        except _Stop:
+        except Stop:
             return None
         return Fault(
             FaultKind.INVALID,
@@ -146,7 +146,7 @@ class Drive:
             self._credential = read_credential(connector, self._system, run.secrets)
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, each["loc"])) or "it" for each in error.errors(include_input=False))
-            raise _Stop(
+            raise Stop(
                 Fault(
                     FaultKind.UNAUTHORIZED,
                     "credential.unusable",
@@ -162,7 +162,7 @@ class Drive:
             config = read_layer(connector.config, run.config)
         except ValidationError as error:
             first = error.errors()[0]
-            raise _Stop(
+            raise Stop(
                 Fault(
                     FaultKind.INVALID,
                     "configuration.invalid",
@@ -221,7 +221,7 @@ class Drive:
         self._keys.add(item.key)
         if isinstance(item, Pause):
             if self._port.now() < item.until:
-                raise _Stop(Paused(item.until, f"Waits until {item.until.isoformat(timespec='seconds')}."))
+                raise Stop(Paused(item.until, f"Waits until {item.until.isoformat(timespec='seconds')}."))
             return Reply(204)
         recorded = self._recorded(item)
         if recorded is not None:
@@ -264,7 +264,7 @@ class Drive:
             return found
         # A failure that is replayed proves that the execution under this key has ended.
         if not replayed and self._absent_counts_at(write) > self._port.now():
-            raise _Stop(fault)
+            raise Stop(fault)
         write = replace(write, epoch=write.epoch + 1, earlier=None)
         return _good(*await self._exchange(step, StepKind.WRITE, write))
 
@@ -272,9 +272,9 @@ class Drive:
         run = self._run
         subject = step.subject or self._subject
         row = run.ledgers.get(ledger_key(subject))
+        # What earlier versions wrote was settled before the flow began, and the flow has read what stands of it.
         plan = plan_write(
-            row.steps.get(step.key) if row else None,
-            same_version=row is not None and row.version == subject.version,
+            row.steps.get(step.key) if row and row.version == subject.version else None,
             look_first=run.look_first,
             changed=step.key in run.records,
             can_look=step.look_up is not None,
@@ -282,7 +282,7 @@ class Drive:
             now=self._port.now(),
         )
         if plan is None:
-            raise _Stop(
+            raise Stop(
                 Fault(
                     FaultKind.INVALID,
                     "engine.outcome_unknown",
@@ -296,7 +296,7 @@ class Drive:
         counts_at = self._absent_counts_at(write)
         if counts_at > self._port.now():
             reason = f"“{step.name}” was sent without a reply; it may still take effect until then."
-            raise _Stop(Paused(counts_at, reason))
+            raise Stop(Paused(counts_at, reason))
 
     def _absent_counts_at(self, write: _Write) -> datetime:
         return absent_counts_at(write.earlier, self._guarantees, self._port.now())
@@ -348,7 +348,7 @@ class Drive:
         seq = self._next_seq()
         async with port.permit() as blocked:
             if blocked:
-                raise _Stop(self._blocked(blocked))
+                raise Stop(self._blocked(blocked))
             started = port.now()
             if write:
                 await self._record(
@@ -357,7 +357,7 @@ class Drive:
             elif self.done:
                 await self._record(None)
             if not port.holds():
-                raise _Stop(None)
+                raise Stop(None)
             request = self._connector.authorize(step.request, self._credential, Sending(key, started))
             answer = await port.send(request)
             ended = port.now()
@@ -416,7 +416,7 @@ class Drive:
 
     def _check_working_time(self) -> None:
         if self._run.worked + self.worked >= self._working_time:
-            raise _Stop(
+            raise Stop(
                 Fault(
                     FaultKind.TOO_LONG,
                     "run.too_long",
@@ -433,7 +433,7 @@ class Drive:
 
     async def _record(self, intent: Intent | None) -> None:
         if not await self._port.record(Entry(self._run.run_id, self._run.fence, self.done, intent)):
-            raise _Stop(None)
+            raise Stop(None)
         self.done = None
 
     def _next_seq(self) -> int:
@@ -443,7 +443,7 @@ class Drive:
 
 def _good(answer: Reply | NoReply, fault: Fault | None) -> Reply:
     if fault is not None:
-        raise _Stop(fault)
+        raise Stop(fault)
     assert isinstance(answer, Reply)
     return answer
 

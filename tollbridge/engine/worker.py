@@ -30,11 +30,12 @@ from tollbridge.connectors.base import System, connector_of
 from tollbridge.domain.conversation import Entry, StepDone
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
-from tollbridge.domain.runs import Change, Paused, RunLimits
+from tollbridge.domain.runs import Change, Flow, Paused, RunLimits
 from tollbridge.engine.drive import Drive
 from tollbridge.engine.groups import Group
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.permits import Share
+from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import Http
 from tollbridge.services import clock, metrics, work
@@ -212,7 +213,8 @@ class Worker:
         if connector is None:
             fault = _nobody_serves(run.system)
             return await self._close(run, Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
-        drive = Drive(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
+        driver = Preview if run.flow is Flow.PREVIEW else Drive
+        drive = driver(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
         try:
             return await self._end(run, drive, await drive.run())
         except TRANSIENT:

@@ -144,7 +144,7 @@ async def claim_due(
             tenant=each.tenant,
             secrets=each.secrets,
             config=each.config,
-            mappings=_best(found.get(each.id, ())),
+            mappings=best(found.get(each.id, ())),
             bill=bills[each.id].bill if each.id in bills else None,
             started_at=started[each.id]["started_at"],
             attempt=each.run["attempt"],
@@ -399,7 +399,7 @@ def _mapping_system(system: str) -> str:
     return connector.system(system).mapping_system.upper() if connector else ""
 
 
-def _best(found: Iterable[StoredMapping]) -> Mappings:
+def best(found: Iterable[StoredMapping]) -> Mappings:
     """A linked mapping beats a general one, and one of the tenant one of none."""
     return Mappings({(each.entity, each.entity_id, each.table): each.external_id for each in found})
 
@@ -416,7 +416,7 @@ async def _keep_snapshots(
             each.config,
             [
                 {"entity": key[0], "entityId": key[1], "table": key[2], "externalId": external_id}
-                for key, external_id in _best(found[each.id]).ids.items()
+                for key, external_id in best(found[each.id]).ids.items()
             ],
             bills[each.id].account,
         )

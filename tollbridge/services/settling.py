@@ -13,7 +13,7 @@ from typing import Any
 from tollbridge.domain import events as domain_events
 from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
-from tollbridge.domain.flows import Checked, Outcome
+from tollbridge.domain.flows import Checked, Outcome, Previewed
 from tollbridge.domain.runs import (
     Change,
     Flow,
@@ -27,7 +27,7 @@ from tollbridge.domain.runs import (
 )
 from tollbridge.services import clock
 from tollbridge.services.claiming import DOCUMENT
-from tollbridge.store import claims, events, jobs, ledger
+from tollbridge.store import claims, events, jobs, ledger, previews
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
 
@@ -65,6 +65,8 @@ async def apply(
         connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
     )
     await ledger.finish(connection, _finished(runs, changes, now))
+    found = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
+    await previews.keep(connection, found)
     told = [
         run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
     ]

@@ -13,6 +13,7 @@ from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Outcome
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
 from tollbridge.services.claiming import Claimed, claim_due
+from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
 from tollbridge.store import claims, jobs, lanes, recording, workers
@@ -49,7 +50,10 @@ async def claim(
 ) -> list[Claimed]:
     """Lease those of the runs that may start now; runs that must not are held, skipped or left alone."""
     async with db.hot() as connection:
-        return await claim_due(connection, vault, run_ids, worker_id, now, lease)
+        found = await claim_due(connection, vault, run_ids, worker_id, now, lease)
+        if len(found) < len(run_ids):
+            found += await claim_previews(connection, vault, run_ids, worker_id, now, lease)
+        return found
 
 
 async def record(db: Database, vault: Vault, entries: Sequence[Entry]) -> list[bool]:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from tollbridge.connectors.base import Delivery, System, chunked, form_pairs
-from tollbridge.connectors.stripe import look_ups
+from tollbridge.connectors.stripe import imagined, look_ups
 from tollbridge.connectors.stripe.changes import (
     Course,
     choose_course,
@@ -111,10 +111,10 @@ def _complete(
 ) -> Talk[Delivered]:
     if finish is not Finish.DRAFT:
         for number, invoice in enumerate(invoices, start=1):
-            invoices[number - 1] = yield from _finalise(delivery.config, plan, number, invoice["id"])
+            invoices[number - 1] = yield from _finalise(delivery, plan, number, invoice["id"])
     if finish is Finish.SEND:
         for number, invoice in enumerate(invoices, start=1):
-            invoices[number - 1] = yield from _send(plan, number, invoice["id"])
+            invoices[number - 1] = yield from _send(delivery, plan, number, invoice["id"])
     return _delivered(delivery, course, plan, invoices)
 
 
@@ -147,6 +147,7 @@ def _customer(delivery: Delivery) -> Talk[str | Fault]:
             missing=_mapping(delivery),
         )
     search = look_ups.customer_search("customer:search", account.id)
+    search = replace(search, sources=imagined.search_sources(), warnings=imagined.unmapped(delivery))
     found = (yield _learning(search, account.id, _only_customer))["data"]
     if len(found) > 1:
         return Fault(
@@ -179,6 +180,9 @@ def _create_customer(delivery: Delivery) -> Talk[str | Fault]:
         "customer",
         look_up=look_ups.customer("customer", account.id, email),
         subject=Subject("Account", account.id, 1, "customer"),
+        imagined=imagined.customer,
+        sources=imagined.customer_sources(config),
+        warnings=(f"The customer is created for account {account.id}, and mapped.",),
     )
     reply = yield _learning(create, account.id, lambda reply: str(reply["id"]))
     return str(reply["id"])
@@ -212,6 +216,9 @@ def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[In
         key,
         look_up=look_ups.invoice(key, customer, invoice_tags(bill, plan, part)),
         relies_on=_mapping(delivery),
+        imagined=imagined.invoice(delivery, part, "draft"),
+        sources=imagined.invoice_sources(delivery),
+        warnings=imagined.due_warnings(delivery, plan),
     )
     invoice = created.json
     if config.finish is Finish.SEND and not invoice.get("customer_email"):
@@ -219,7 +226,9 @@ def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[In
         if trouble is not None:
             return trouble
     for index, some in enumerate(chunked(part.lines, LINES_PER_CALL), start=1):
-        invoice = (yield _add_lines(invoice["id"], plan.key(f"lines:{part.number}:{index}"), some)).json
+        add = _add_lines(invoice["id"], plan.key(f"lines:{part.number}:{index}"), some)
+        imagine = imagined.invoice(delivery, part, "draft")
+        invoice = (yield replace(add, imagined=imagine, sources=imagined.line_sources(part.number))).json
     return _difference(plan, part, config, invoice) or invoice
 
 
@@ -284,26 +293,30 @@ def _held(config: StripeOptions, invoice: Invoice) -> int:
     return int(invoice["total"] if config.tax is Tax.NONE or without_tax is None else without_tax)
 
 
-def _finalise(config: StripeOptions, plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
+def _finalise(delivery: Delivery, plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
     # With auto_advance Stripe collects by itself: it charges a payment method, but it would also send reminders.
-    charge = config.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY
+    charge = delivery.config.collection_method is CollectionMethod.CHARGE_AUTOMATICALLY
     key = plan.key(f"finalise:{number}")
     reply = yield Step(
         "Finalise the invoice" + _which(plan, number),
         post(f"/v1/invoices/{invoice_id}/finalize", {"auto_advance": charge}),
         key,
         look_up=look_ups.finalised(key, invoice_id),
+        imagined=imagined.invoice(delivery, plan.parts[number - 1], "open"),
+        sources=imagined.finalise_sources(number),
     )
     return reply.json  # type: ignore[no-any-return]
 
 
-def _send(plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
+def _send(delivery: Delivery, plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
     key = plan.key(f"send:{number}")
     reply = yield Step(
         "Send the invoice" + _which(plan, number),
         post(f"/v1/invoices/{invoice_id}/send", {}),
         key,
         look_up=look_ups.sent(key, invoice_id),
+        imagined=imagined.invoice(delivery, plan.parts[number - 1], "open"),
+        sources=imagined.finalise_sources(number),
     )
     return reply.json  # type: ignore[no-any-return]
 

@@ -1,0 +1,145 @@
+"""Previews: what would be sent for a bill, by an integration as it is or as it would be with other options.
+
+What needs the vendor runs in a worker, as checks of credentials do; here the preview is started and waited for, outside
+any transaction. Nothing is written but the run of the preview itself.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+from tollbridge.domain.deliveries import DeliveryState
+from tollbridge.domain.errors import Conflict, Refusal, Unavailable
+from tollbridge.domain.fields import Shape, anything, map_of, required, text
+from tollbridge.domain.integrations import CredentialStatus
+from tollbridge.domain.runs import Flow, RunState
+from tollbridge.services import clock, deliveries, runs, systems
+from tollbridge.services.caller import Caller
+from tollbridge.services.claiming import best, fitting, ids_in
+from tollbridge.services.entities import load
+from tollbridge.services.parts import Parts
+from tollbridge.services.runs import Run
+from tollbridge.store import claims, previews
+from tollbridge.store import runs as rows
+from tollbridge.store.records import Record
+from tollbridge.store.schema import bills, credentials, integrations
+
+PATIENCE = timedelta(seconds=10)
+ENTITY_TYPE = "Preview"
+"""The entity type of a preview's run, whose entity id is the bill's: the lists of a bill's runs hold none."""
+
+BODY = Shape({"billId": required(text(least=1, most=200)), "configData": map_of(anything())})
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """A preview that ended: its run, and what it found (`domain.previews`)."""
+
+    run: Run
+    found: Mapping[str, Any]
+
+
+async def preview(parts: Parts, caller: Caller, integration_id: str, value: Any) -> Preview:
+    """Play the delivery of a bill through without a write.
+
+    Raises NotFound, Invalid for bad options, Conflict where the integration has no working credential, Unavailable
+    where no worker is alive or none finished in time.
+    """
+    body = BODY.check(value)
+    async with parts.db.transaction() as tx:
+        if not await runs.any_worker_alive(tx, clock.now()):
+            raise Unavailable(
+                "worker.none",
+                "Nothing can be previewed, because no worker is running.",
+                "Start one with: tollbridge worker",
+            )
+        integration = await load(tx, integrations, caller.org_id, integration_id, "integration configuration")
+        bill = await load(tx, bills, caller.org_id, body["billId"], "bill")
+        config = body.get("configData", integration.body.get("configData", {}))
+        systems.check_config(systems.find(integration["system"]), integration["entity_type"], config)
+        credential = await _credential(parts, caller, integration)
+    (standing,) = [
+        each for each in await deliveries.of_bill(parts.db, caller, bill.id) if each.integration_id == integration_id
+    ]
+    run = await _start(parts, caller, integration, bill, credential, config)
+    found = await _found(parts, caller, run)
+    warnings = [*found["warnings"]]
+    if standing.state not in (DeliveryState.RUNNING, DeliveryState.FAILED):
+        warnings.insert(0, f"The bill is {standing.state.replace('_', ' ')} as things are: {standing.reason}")
+    async with parts.db.transaction() as tx:
+        return Preview(await runs.get_run(tx, caller.org_id, run), {**found, "warnings": warnings})
+
+
+async def _credential(parts: Parts, caller: Caller, integration: Record) -> Record:
+    if integration["credential_id"] is not None:
+        async with parts.db.transaction() as tx:
+            credential = await load(tx, credentials, caller.org_id, integration["credential_id"], "credential")
+        if credential["status"] == CredentialStatus.VALID:
+            return credential
+    raise Conflict(
+        "integration.disconnected",
+        f"The integration {integration['name']} has no valid credential, and a preview reads at the other system.",
+        "Give it a credential that works, or repair the one it has.",
+    )
+
+
+async def _start(
+    parts: Parts, caller: Caller, integration: Record, bill: Record, credential: Record, config: Mapping[str, Any]
+) -> str:
+    """Make the run with all that it needs, and answer its id."""
+    org_id, system = caller.org_id, integration["system"]
+    run = rows.NewRun(
+        id=clock.new_id(),
+        org_id=org_id,
+        created_by=caller.principal,
+        integration_id=None,
+        credential_id=credential.id,
+        system=system,
+        destination=integration.body["destination"],
+        destination_id=integration["destination_id"],
+        entity_type=ENTITY_TYPE,
+        entity_id=bill.id,
+        revision=bill["revision"],
+        account_id=bill["account_id"],
+        flow=Flow.PREVIEW,
+    )
+    async with parts.db.hot() as connection:
+        content = await claims.bills(connection, [(org_id, bill.id, bill["revision"])])
+        account = await claims.accounts(connection, [(org_id, bill["account_id"])])
+        _, lines, *_ = content[org_id, bill.id, bill["revision"]]
+        wanted = ids_in({"account_id": bill["account_id"]}, lines)
+        known = await claims.mappings(connection, {(org_id, id) for id in wanted})
+        mappings = best(fitting(known, system, integration.id, credential["tenant"] or ""))
+        given = [
+            {"entity": key[0], "entityId": key[1], "table": key[2], "externalId": external_id}
+            for key, external_id in mappings.ids.items()
+        ]
+        await claims.keep_snapshots(
+            connection, [claims.Snapshot(run.id, config, given, account[org_id, bill["account_id"]])]
+        )
+        await rows.add(connection, [run], clock.now())
+    return run.id
+
+
+async def _found(parts: Parts, caller: Caller, run_id: str) -> Mapping[str, Any]:
+    """What the preview found, once its run has ended."""
+    run = await runs.wait_settled(parts.db, caller.org_id, run_id, PATIENCE)
+    if run.state is RunState.DELIVERED:
+        async with parts.db.hot() as connection:
+            found = await previews.result_of(connection, run_id)
+        assert found is not None
+        return found
+    if run.state.ended:
+        raise Refusal(
+            run.fault_code or "preview.cancelled",
+            f"The preview came to no end: {run.error or run.note}",
+            run.hint or "Repair the cause and preview again.",
+        )
+    raise Unavailable(
+        "preview.slow",
+        f"The preview (run {run_id}) did not end within {PATIENCE.total_seconds():.0f} s.",
+        "Ask again when the workers have less to do, or the other system answers faster.",
+    )

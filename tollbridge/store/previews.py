@@ -1,0 +1,59 @@
+"""Previews: what each was given, which it reads instead of what is stored, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from tollbridge.domain import json_text
+from tollbridge.store.db import Connection
+
+
+@dataclass(frozen=True, slots=True)
+class Given:
+    """A due preview with what it was given: configuration, mappings, account, and the bill as it was taken in."""
+
+    run: Mapping[str, Any]
+    config: Mapping[str, Any]
+    mappings: Sequence[Mapping[str, str]]
+    account: Mapping[str, Any]
+    body: Mapping[str, Any]
+    lines: Sequence[Mapping[str, Any]]
+
+
+async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime) -> list[Given]:
+    """Lock and read those of the runs that are previews and may be claimed."""
+    rows = await connection.fetch(
+        """
+        SELECT r.*, s.config, s.mappings, s.account, b.body, b.lines
+        FROM runs r JOIN run_snapshots s ON s.run_id = r.id
+        JOIN bill_revisions b ON (b.org_id, b.bill_id, b.revision) = (r.org_id, r.entity_id, r.revision)
+        WHERE r.id = ANY($1::text[]) AND r.flow = 'preview'
+          AND ((r.state = 'queued' AND r.due_at <= $2) OR (r.state = 'running' AND r.lease_until <= $2))
+        ORDER BY r.id FOR UPDATE OF r
+        """,
+        run_ids,
+        now,
+    )
+    return [Given(row, row["config"], row["mappings"], row["account"], row["body"], row["lines"]) for row in rows]
+
+
+async def keep(connection: Connection, found: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
+    """Keep what previews found."""
+    if found:
+        await connection.execute(
+            "INSERT INTO run_previews (run_id, result)"
+            " SELECT a, b::jsonb FROM unnest($1::text[], $2::text[]) AS p(a, b)",
+            [run_id for run_id, _ in found],
+            [json_text.dump(result) for _, result in found],
+        )
+
+
+async def result_of(connection: Connection, run_id: str) -> dict[str, Any] | None:
+    """What the preview found, or None."""
+    found: dict[str, Any] | None = await connection.fetchval(
+        "SELECT result FROM run_previews WHERE run_id = $1", run_id
+    )
+    return found
