@@ -7,20 +7,24 @@ import asyncio
 import json
 import sys
 
-from benchmarks import runs
+from benchmarks import growth, ingest, limits, runs
 
-BENCHMARKS = {"runs": runs.run}
+BENCHMARKS = {"runs": runs.run, "limits": limits.run, "ingest": ingest.run, "growth": growth.run}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description="One JSON line per benchmark.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; none means all")
+    parser.add_argument(
+        "--size", type=int, help="of one benchmark: bills (runs, ingest), seconds (limits), runs (growth)"
+    )
     given = parser.parse_args()
+    sized = {} if given.size is None else {"size": given.size}
     unknown = set(given.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     for name in given.names or BENCHMARKS:
-        figures = asyncio.run(BENCHMARKS[name]())
+        figures = asyncio.run(BENCHMARKS[name](**sized))
         sys.stdout.write(json.dumps({"benchmark": name, **figures}) + "\n")
         sys.stdout.flush()
 

@@ -22,10 +22,10 @@ STEPS = (b"/v1/invoices HTTP", b"/add_lines HTTP", b"/finalize HTTP", b"/send HT
 """The steps of one delivery, as they stand in a request's first line."""
 
 
-async def run(bills: int = 3000) -> dict[str, Any]:
-    """Both in turn, several times, so that what else the machine does meets both."""
+async def run(size: int = 3000) -> dict[str, Any]:
+    """`size` bills; both in turn, several times, so that what else the machine does meets both."""
     ours, bare = Counter[str](), Counter[str]()
-    some = bills // ROUNDS
+    some = size // ROUNDS
     async with stage() as it:
         with it.sink() as url:
             await it.connect(url, "STRIPE")
