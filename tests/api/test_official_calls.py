@@ -52,6 +52,8 @@ CALLS: dict[str, Call] = {
     "bills.update_status": lambda c, _: c.bills.update_status("b2", status="APPROVED"),
     "bills.lock": lambda c, _: c.bills.lock("b1"),
     "bills.delete": lambda c, _: c.bills.delete("b2"),
+    "bill_config.retrieve": lambda c, _: c.bill_config.retrieve(),
+    "bill_config.update": lambda c, _: c.bill_config.update(bill_lock_date="2026-01-31", version=0),
     "external_mappings.create": lambda c, _: c.external_mappings.create(
         **MAPPING, external_id="cus_1", extra_body={"id": "m"}
     ),
@@ -125,7 +127,9 @@ def options(base_url: str, organization: NewOrganization) -> dict[str, Any]:
 
 def test_no_operation_that_we_have_is_left_out() -> None:
     client = M3ter(api_key="a", api_secret="b", org_id="o")
-    resources = "authentication accounts bills external_mappings integration_configurations products".split()
+    resources = (
+        "authentication accounts bills bill_config external_mappings integration_configurations products".split()
+    )
     operations = {
         f"{resource}.{name}"
         for resource in resources

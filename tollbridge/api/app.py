@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from tollbridge.api import (
     accounts,
+    bill_config,
     bills,
     credentials,
     deliveries,
@@ -35,6 +36,7 @@ ROUTERS = (
     accounts.router,
     products.router,
     bills.router,
+    bill_config.router,
     deliveries.router,
     line_items.router,
     external_mappings.router,

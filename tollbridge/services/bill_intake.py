@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from tollbridge.domain.bill_input import BillInput, content_hash
@@ -16,6 +16,8 @@ from tollbridge.domain.errors import Conflict, Invalid, Refusal
 from tollbridge.domain.fields import shown
 from tollbridge.domain.fingerprints import fingerprint
 from tollbridge.domain.integrations import BillFacts, Cause
+from tollbridge.services import bill_config
+from tollbridge.services.bill_config import refuse_before
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import Decision, dispatch_bills
 from tollbridge.services.taken_in import Put, Taken
@@ -46,6 +48,7 @@ async def put_many(tx: Tx, caller: Caller, given: Sequence[BillInput], now: date
             [bill.account_code for bill in given if bill.account_code],
             keep=True,
         ),
+        lock_date=await bill_config.lock_date(tx, caller.org_id),
     )
     taken = [batch.take(bill) for bill in given]
     await bulk.write(tx, table, batch.fresh, batch.changed)
@@ -90,12 +93,14 @@ class _Batch:
         stored: Mapping[str, Record],
         last: Mapping[str, int],
         codes: Mapping[str, str],
+        lock_date: date | None,
     ) -> None:
         self._caller = caller
         self._now = now
         self._stored = stored
         self._last = last
         self._codes = codes
+        self._lock_date = lock_date
         self._ids = {code: id for id, code in codes.items()}
         self.fresh: list[Record] = []
         self.changed: list[Record] = []
@@ -119,6 +124,7 @@ class _Batch:
                 present.changed(self._now, self._caller.principal, body=body, bill_job_id=body.get("billJobId"))
             )
             return Put(given.id, "updated")
+        refuse_before(self._lock_date, given.id, given.bill_date)
         columns = {
             "account_id": account_id,
             "revision": self._last.get(given.id, 0) + 1,

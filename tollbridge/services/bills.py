@@ -227,10 +227,11 @@ async def set_status(db: Database, caller: Caller, id: str, value: Any) -> tuple
     async with db.transaction() as tx:
         bill = await load(tx, table, caller.org_id, id, NOUN, lock=True)
         if status != bill["status"]:
-            refuse_locked(bill, "changed")
+            # One that the lock date locked may still be approved: it says the same, and waits to be sent.
             if status == BillStatus.APPROVED:
                 _, decisions = await _approve(tx, caller, [bill])
             else:
+                refuse_locked(bill, "changed")
                 decisions = await _withdraw(tx, caller, bill)
         return await _shown(tx, caller, id), decisions
 

@@ -104,6 +104,7 @@ bills = _record(
     _when("locked_at", nullable=True),
     _col("locked_by", Text, nullable=True),
 )
+bill_configs = _record("bill_configs", _col("lock_date", Date, nullable=True))
 bill_revisions = Table(
     "bill_revisions",
     metadata,

@@ -119,6 +119,20 @@ _STATEMENTS = (
     )
     """,
     """
+    CREATE TABLE bill_configs (
+        org_id text COLLATE "C" NOT NULL,
+        id text COLLATE "C" NOT NULL,
+        version bigint NOT NULL,
+        created_at timestamptz NOT NULL,
+        created_by text NOT NULL,
+        updated_at timestamptz NOT NULL,
+        updated_by text NOT NULL,
+        body jsonb NOT NULL,
+        lock_date date,
+        PRIMARY KEY (org_id, id)
+    )
+    """,
+    """
     CREATE TABLE bill_revisions (
         org_id text COLLATE "C" NOT NULL,
         bill_id text COLLATE "C" NOT NULL,

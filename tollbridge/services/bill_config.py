@@ -1,0 +1,72 @@
+"""The organization's bill configuration: the day up to which all bills are locked."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from tollbridge.domain.common_fields import calendar_day
+from tollbridge.domain.errors import Conflict
+from tollbridge.domain.fields import Shape
+from tollbridge.services import clock
+from tollbridge.services.caller import Caller
+from tollbridge.services.entities import check_version
+from tollbridge.store import bills, bulk, records
+from tollbridge.store.db import Database, Tx
+from tollbridge.store.records import Record
+from tollbridge.store.schema import bill_configs
+
+BODY = Shape({"billLockDate": calendar_day()})
+
+
+async def retrieve(db: Database, caller: Caller) -> Record:
+    """What is set; where nothing ever was, a configuration at version 0."""
+    async with db.transaction() as tx:
+        return await _load(tx, caller)
+
+
+async def update(db: Database, caller: Caller, value: Any) -> Record:
+    """Set the lock date and lock every bill dated on or before it, for good: an earlier date later unlocks none.
+
+    Raises Conflict where it was changed meanwhile.
+    """
+    body = BODY.check(value)
+    day = date.fromisoformat(body["billLockDate"]) if body else None
+
+    async def work(tx: Tx) -> Record:
+        present = await _load(tx, caller, lock=True)
+        check_version(present, value)
+        now = clock.now()
+        changed = present.changed(now, caller.principal, body=body, lock_date=day)
+        await bulk.write(tx, bill_configs, [] if present.version else [changed], [changed] if present.version else [])
+        if day is not None:
+            await bills.lock_until(tx, caller.org_id, day, now, caller.principal)
+        return changed
+
+    return await bulk.settle_races(db, work)
+
+
+async def lock_date(tx: Tx, org_id: str) -> date | None:
+    """The day up to which bills are locked, if one is set."""
+    record = await records.get(tx, bill_configs, org_id, org_id)
+    found: date | None = record["lock_date"] if record else None
+    return found
+
+
+def refuse_before(day: date | None, bill_id: str, bill_date: date) -> None:
+    """Raises Conflict for a bill dated on or before the lock date."""
+    if day is not None and bill_date <= day:
+        raise Conflict(
+            "bill.locked_period",
+            f"Bill {bill_id} is dated {bill_date}, and bills dated up to {day} are locked.",
+            "Date the bill later, or move billLockDate in the bill configuration.",
+            "billDate",
+        )
+
+
+async def _load(tx: Tx, caller: Caller, *, lock: bool = False) -> Record:
+    found = await records.get(tx, bill_configs, caller.org_id, caller.org_id, lock=lock)
+    if found is not None:
+        return found
+    now, by = clock.now(), caller.principal
+    return Record(caller.org_id, caller.org_id, 0, now, by, now, by, {}, {"lock_date": None})
