@@ -22,14 +22,12 @@ def plan(
     step: LedgerStep | None,
     *,
     guarantees: Guarantees = KEYS,
-    same_version: bool = True,
     look_first: bool = False,
     changed: bool = False,
     can_look: bool = True,
 ) -> Plan | None:
     return plan_write(
         step,
-        same_version=same_version,
         look_first=look_first,
         changed=changed,
         can_look=can_look,
@@ -73,16 +71,6 @@ def test_a_request_that_was_not_taken_up_leaves_its_key_as_good_as_new() -> None
 def test_a_replay_looks_first_and_keeps_an_unused_key() -> None:
     assert plan(None, look_first=True) == Plan(look=True, epoch=1, next_epoch=1, earlier=None)
     assert plan(known(StepState.TURNED_AWAY), look_first=True) == Plan(True, 3, 3, None)
-
-
-@pytest.mark.parametrize("state", [StepState.REFUSED, StepState.TURNED_AWAY])
-def test_what_befell_another_version_uses_up_no_key_of_this_one(state: StepState) -> None:
-    assert plan(known(state), same_version=False) == Plan(look=False, epoch=1, next_epoch=1, earlier=None)
-
-
-def test_another_version_in_doubt_is_looked_up() -> None:
-    step = known(StepState.SENT)
-    assert plan(step, same_version=False) == Plan(look=True, epoch=1, next_epoch=1, earlier=step)
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import suppress
-from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
 
@@ -26,9 +25,10 @@ from tests.engine.world import (
     write,
 )
 from tollbridge.connectors.base import Delivery
-from tollbridge.domain.conversation import StepDone, StepKind, StepState
+from tollbridge.domain.changes import Choice, Correction, Earlier
+from tollbridge.domain.conversation import LedgerRow, LedgerState, LedgerStep, StepDone, StepKind, StepState
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.flows import Checked, Delivered, Outcome, Pause, Request, Skipped, Step, Written
+from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Outcome, Pause, Request, Skipped, Step, Written
 from tollbridge.domain.flows import Flow as FlowGenerator
 from tollbridge.domain.runs import Flow, Paused
 
@@ -316,17 +316,27 @@ async def test_a_replay_without_any_trace_in_the_ledger_still_looks() -> None:
     assert paths(first.vendor) == PATHS
 
 
-async def test_the_step_of_another_version_is_looked_up() -> None:
-    world = World(keeping())
-    world.vendor.troubles["/lines"] = [status(400)]
-    await world.attempt()
-    key = ("Bill", "b1", "invoice")
-    world.ledgers[key] = replace(world.ledgers[key], version=0)
-    world.records.clear()
-    world.vendor.seen.clear()
+async def test_an_earlier_version_in_doubt_is_waited_for_before_the_flow_looks() -> None:
+    world = World(keeping(), earlier=Earlier(0))
+    sent = LedgerStep(1, StepState.SENT, START, START)
+    world.ledgers["Bill", "b1", "invoice"] = LedgerRow(0, LedgerState.SENT, {"/invoices": sent})
+    result = await world.attempt()
+    assert isinstance(result, Paused)
+    assert result.until == START + LONGEST_REQUEST
+    assert world.vendor.seen == []
+    # The flow has looked at what stands by then, so the new version's own write is not in doubt.
     assert isinstance(await world.attempt(after=LATER), Delivered)
-    assert ("GET", "/invoices") in world.vendor.seen
-    assert paths(world.vendor) == PATHS
+    assert ("GET", "/invoices") not in world.vendor.seen
+
+
+async def test_a_connector_that_knows_no_corrections_leaves_an_earlier_version_to_a_person() -> None:
+    world = World(keeping(), earlier=Earlier(0), corrects=False)
+    asked = await world.attempt()
+    assert isinstance(asked, NeedsChoice)
+    assert [offer.choice for offer in asked.offers] == [Choice.LEAVE]
+    world.correction = Correction(Choice.LEAVE)
+    assert isinstance(await world.attempt(), Skipped)
+    assert world.vendor.seen == []
 
 
 async def test_an_outcome_that_cannot_be_found_out_is_left_to_a_person() -> None:

@@ -13,6 +13,7 @@ from pydantic import BaseModel, SecretStr
 
 from tollbridge.connectors.base import Connector, Delivery, Limits, Sending, System
 from tollbridge.domain.billing import Account, Bill
+from tollbridge.domain.changes import ASK, Correction, Earlier
 from tollbridge.domain.conversation import (
     Entry,
     LedgerKey,
@@ -237,12 +238,20 @@ class World:
     lease_holds: bool = True
     each_request_takes: timedelta = timedelta(seconds=1)
     secret: str = SECRET
+    earlier: Earlier | None = None
+    correction: Correction = ASK
+    corrects: bool = True
 
     async def attempt(self, after: timedelta = timedelta()) -> Outcome | Paused | None:
         """Claim, drive and settle once; the settled step is kept as the store keeps it."""
         self.time += after
         self.fence += 1
-        drive = Drive(self._claimed(), connector_with(self.deliver, self.key_lifetime), self, timedelta(minutes=30))
+        drive = Drive(
+            self._claimed(),
+            replace(connector_with(self.deliver, self.key_lifetime), corrects=self.corrects),
+            self,
+            timedelta(minutes=30),
+        )
         try:
             result = await drive.run()
         except Exception as error:
@@ -286,6 +295,8 @@ class World:
             next_seq=max(self.log, default=0) + 1,
             records=dict(self.records),
             ledgers=dict(self.ledgers),
+            earlier=self.earlier,
+            correction=self.correction,
         )
 
     # What the driver needs of the world.

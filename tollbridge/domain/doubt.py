@@ -43,7 +43,6 @@ class Plan:
 def plan_write(
     known: LedgerStep | None,
     *,
-    same_version: bool,
     look_first: bool,
     changed: bool,
     can_look: bool,
@@ -52,17 +51,16 @@ def plan_write(
 ) -> Plan | None:
     """Decide by what the ledger knows of the step; None where the outcome can no longer be found out.
 
-    `same_version` is false where the ledger knows the step of another version of the document, which was sent under
-    another key. `changed` is true where another request has an answer on record.
+    `changed` is true where another request has an answer on record.
 
     A key under which a write was refused is used up: the other side may answer from what it kept, or refuse the key
     because the cause was repaired and so the request is another one.
     """
     earlier = None if known is None or known.state.took_no_effect else known
-    epoch = known.epoch if known is not None and same_version else FIRST_EPOCH
-    used_up = same_version and known is not None and known.state is not StepState.TURNED_AWAY
+    epoch = known.epoch if known is not None else FIRST_EPOCH
+    used_up = known is not None and known.state is not StepState.TURNED_AWAY
     if earlier is not None:
-        key_holds = not changed and same_version and _key_holds(earlier, guarantees, now)
+        key_holds = not changed and _key_holds(earlier, guarantees, now)
     else:
         key_holds = not changed and not used_up
     next_epoch = epoch + 1 if used_up else epoch
