@@ -6,6 +6,7 @@ The limits belong to the credential, whoever uses it; the database shares them o
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -18,8 +19,11 @@ Lease: TypeAlias = Callable[[int, int], Awaitable[tuple[int, int, timedelta]]]
 
 PATIENCE = timedelta(seconds=5)
 """Who would have to wait longer is sent away, so that a blocked credential does not fill the worker."""
-BLOCK = 0.1
-"""Seconds' worth of requests that are leased at once, and the shortest time between two leases when they are short."""
+PERIOD = 0.1
+"""The shortest time between two leases when requests are short, in seconds."""
+BLOCK = 2 * PERIOD
+"""Seconds' worth of requests that are leased at once: more than a period's, since a lease takes its own time and what
+gathers meanwhile is to be used."""
 TOKEN_LIFE = 1.0
 """Seconds after which leased requests that were not sent are void: hoarded ones would be a burst."""
 SLOT_PATIENCE = 0.5
@@ -31,7 +35,7 @@ class Share:
 
     def __init__(self, lease: Lease, rate: float) -> None:
         self._lease = lease
-        self._block = max(1, int(rate * BLOCK))
+        self._block = math.ceil(rate * BLOCK)
         self._tokens = 0
         self._tokens_until = 0.0
         self._slots = 0
@@ -113,7 +117,7 @@ class Share:
 
     async def _until_worth_asking(self, wait: timedelta) -> None:
         if not self._left():
-            await asyncio.sleep(max(wait.total_seconds(), BLOCK))
+            await asyncio.sleep(max(wait.total_seconds(), PERIOD))
             return
         # Short of slots only: those in use serve the next one as they come back.
         try:
