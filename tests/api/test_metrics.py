@@ -55,14 +55,14 @@ async def test_what_workers_count_is_added_up_and_durations_are_a_histogram(
         await metrics.add(
             db,
             {
-                (Counted.SETTLED, ("STRIPE", "delivered")): 3,
+                (Counted.SETTLED, ("STRIPE", "deliver", "delivered")): 3,
                 (Counted.STEP, ("STRIPE", "write", "0.1")): 2,
                 (Counted.STEP, ("STRIPE", "write", "+Inf")): 1,
                 (Counted.STEP_SECONDS, ("STRIPE", "write")): 70.5,
             },
         )
     told = await read(visitor)
-    assert told["runs_settled_total", "delivered", "STRIPE"] == 6
+    assert told["runs_settled_total", "deliver", "delivered", "STRIPE"] == 6
     assert told["step_seconds_sum", "write", "STRIPE"] == 141
     assert told["step_seconds_count", "write", "STRIPE"] == 6
     buckets = {labels[2]: value for labels, value in told.items() if labels[0] == "step_seconds_bucket"}

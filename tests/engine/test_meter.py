@@ -8,7 +8,7 @@ import pytest
 
 from tollbridge.domain.conversation import StepDone, StepKind
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.runs import Change, RunState
+from tollbridge.domain.runs import Change, Flow, RunState
 from tollbridge.engine.meter import Meter
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -38,13 +38,13 @@ def test_a_step_without_a_request_is_not_counted() -> None:
 def test_only_a_run_that_waits_because_of_a_fault_is_a_retry() -> None:
     meter = Meter()
     down = Fault(FaultKind.UNAVAILABLE, "x", "Down.", "Wait.")
-    meter.settled("STRIPE", Change(RunState.WAITING, 1, fault=down))
-    meter.settled("STRIPE", Change(RunState.WAITING, 1))
-    meter.settled("STRIPE", Change(RunState.FAILED, 1, fault=down))
+    meter.settled("STRIPE", Flow.DELIVER, Change(RunState.WAITING, 1, fault=down))
+    meter.settled("STRIPE", Flow.DELIVER, Change(RunState.WAITING, 1))
+    meter.settled("STRIPE", Flow.DELIVER, Change(RunState.FAILED, 1, fault=down))
     assert meter.take() == {
-        ("runs_settled", ("STRIPE", "waiting")): 2,
+        ("runs_settled", ("STRIPE", "deliver", "waiting")): 2,
         ("run_retries", ("STRIPE", "UNAVAILABLE")): 1,
-        ("runs_settled", ("STRIPE", "failed")): 1,
+        ("runs_settled", ("STRIPE", "deliver", "failed")): 1,
     }
 
 

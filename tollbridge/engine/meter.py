@@ -10,7 +10,7 @@ from datetime import timedelta
 from time import monotonic
 
 from tollbridge.domain.conversation import StepDone, StepKind
-from tollbridge.domain.runs import Change, RunState
+from tollbridge.domain.runs import Change, Flow, RunState
 from tollbridge.services.metrics import BUCKETS, Counted, Counts
 
 _ENDS = [float(end) for end in BUCKETS]
@@ -40,9 +40,9 @@ class Meter:
             self._add(Counted.STEP, system, done.kind, BUCKETS[bisect_left(_ENDS, seconds)])
             self._add(Counted.STEP_SECONDS, system, done.kind, value=seconds)
 
-    def settled(self, system: str, change: Change) -> None:
+    def settled(self, system: str, flow: Flow, change: Change) -> None:
         """A run was settled."""
-        self._add(Counted.SETTLED, system, change.state)
+        self._add(Counted.SETTLED, system, flow, change.state)
         if change.state is RunState.WAITING and change.fault:
             self._add(Counted.RETRIES, system, change.fault.kind)
 

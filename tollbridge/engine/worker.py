@@ -243,7 +243,7 @@ class Worker:
     async def _close(self, run: Claimed, settlement: Settlement) -> bool:
         change = await self._settle(settlement)
         if change is not None:
-            self.meter.settled(run.system, change)
+            self.meter.settled(run.system, run.flow, change)
             if settlement.done:
                 self.ended(run, settlement.done)
             if self._tracing:

@@ -35,7 +35,7 @@ class Counted(StrEnum):
 
 
 LABELS: Mapping[Counted, tuple[str, ...]] = {
-    Counted.SETTLED: ("system", "state"),
+    Counted.SETTLED: ("system", "flow", "state"),
     Counted.RETRIES: ("system", "fault"),
     Counted.LIMITED: ("system",),
     Counted.PERMITS: ("system",),
