@@ -50,8 +50,8 @@ class StripeCredential(BaseModel):
     api_key: Annotated[
         SecretStr,
         Field(
-            description="Secret key (sk_…) or restricted key (rk_…) with write access to customers and invoices and "
-            "read access to events."
+            description="Secret key (sk_…) or restricted key (rk_…) with write access to customers, invoices and "
+            "credit notes and read access to events."
         ),
     ]
     stripe_account: Annotated[
