@@ -90,7 +90,8 @@ def test_init_refuses_to_overwrite_a_profile(cli: Callable[..., Done]) -> None:
 def test_a_schema_that_is_not_there_is_refused_by_naming_migrate(
     command: str, environ: dict[str, str], empty_database_url: str
 ) -> None:
-    with running(environ | {"TOLLBRIDGE_DATABASE_URL": empty_database_url}, command) as (process, _):
+    own = {"TOLLBRIDGE_DATABASE_URL": empty_database_url, "TOLLBRIDGE_PORT": "0"}
+    with running(environ | own, command) as (process, _):
         assert process.stderr is not None
         assert "hint: Run: tollbridge migrate" in process.stderr.read()
         assert process.wait(30) == 4
