@@ -16,6 +16,7 @@ help:
 	@echo "make crash   kill everything again and again and compare with the books: BILLS=500 KILLS=100"
 	@echo "make fuzz    throw 5000 generated calls at the API, or CASES=…"
 	@echo "make check   formatting, lint, types, import contracts"
+	@echo "make bench   measure it all; one benchmark with ARGS=\"runs\""
 	@echo "make lock    resolve the dependencies anew (needs uv)"
 	@echo "make clean   remove the virtual environment and caches"
 
@@ -46,6 +47,9 @@ check: .venv/develop
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench: .venv/runtime
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 lock:
 	uv pip compile pyproject.toml --group build --universal --python-version 3.11 --generate-hashes --no-header --quiet -o requirements.lock

@@ -101,7 +101,7 @@ async def _plans(it: Stage, url: str) -> dict[str, dict[str, list[str]]]:
     plans = {}
     async with it.parts.db.pool.acquire() as connection:
         for query, args in seen.items():
-            if query.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")):
+            if query.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE", "WITH")) and ";" not in query:
                 [[plan]] = await connection.fetch(f"EXPLAIN (FORMAT JSON) {query}", *args)
                 nodes = list(_nodes(plan[0]["Plan"]))
                 plans[" ".join(query.split())[:70]] = {
