@@ -30,6 +30,13 @@ SETTLING = 5.0
 FORWARD = 100.0
 """Seconds by which they are moved: longer than a write may take effect late."""
 RESTING = ("delivered", "skipped", "superseded", "cancelled", "failed", "held")
+FAILED = """
+SELECT f.id, f.account_id FROM runs f JOIN integrations i ON i.id = f.integration_id
+WHERE f.state = 'failed' AND NOT EXISTS (
+    SELECT FROM runs o WHERE o.entity_id = f.entity_id AND (o.state = 'delivered' AND o.revision >= f.revision
+        OR o.integration_id = f.integration_id AND o.created_at > f.created_at))
+"""
+"""Runs that failed and that no later one made good."""
 FAULTS: tuple[dict[str, Any], ...] = (
     {"kind": "reply_lost", "method": "POST"},
     {"kind": "error_before_commit", "method": "POST"},
@@ -91,7 +98,7 @@ class Chaos:
             tasks.create_task(self._now_and_then(1.5, self._switch_faults))
             tasks.create_task(self._by_kills(12, self._kill_database))
             tasks.create_task(self._by_kills(9, self._kill_server))
-            tasks.create_task(self._by_kills(15, self._recreate_integration))
+            tasks.create_task(self._by_kills(max(15, self.wanted // 6), self._recreate_integration))
             tasks.create_task(self._by_kills(20, self._replace_key))
             tasks.create_task(self._now_and_then(1.0, self._replay))
         await self._calm_down()
@@ -195,7 +202,7 @@ class Chaos:
 
     async def _replay(self) -> None:
         """What a person does about runs that failed: repair the customer, replay."""
-        rows = await self.stage.fetch("SELECT id, account_id FROM runs WHERE flow = 'deliver' AND state = 'failed'")
+        rows = await self.stage.fetch(FAILED)
         for run_id, account in rows:
             if account in self._nameless:
                 customer = self._nameless.pop(account)
@@ -300,7 +307,7 @@ class Chaos:
         while True:
             await self._replay()
             now = await self._under_way()
-            if now == 0 and not await self._unrepaired():
+            if now == 0 and not await self.stage.fetch(FAILED):
                 return
             if now != left:
                 say(f"{now} under way")
@@ -309,14 +316,6 @@ class Chaos:
                 await self._move_clocks()
                 since = time.monotonic()
             await asyncio.sleep(0.3)
-
-    async def _unrepaired(self) -> bool:
-        """Whether a bill's newest run failed."""
-        rows = await self.stage.fetch(
-            "SELECT DISTINCT ON (entity_id, integration_id) state FROM runs WHERE flow = 'deliver'"
-            " ORDER BY entity_id, integration_id, created_at DESC, id DESC"
-        )
-        return any(row["state"] == "failed" for row in rows)
 
     async def _move_clocks(self) -> None:
         self.changes["clocks moved"] += 1

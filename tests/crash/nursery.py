@@ -147,17 +147,21 @@ async def _send_and_forget(url: str, request: Request) -> None:
     await writer.drain()
 
 
+def set_clock_ahead(span: timedelta) -> None:
+    """Move the clock of this process, as if that of its machine were ahead."""
+    real = clock.now
+
+    def ahead() -> datetime:
+        return real() + span
+
+    clock.now = ahead
+
+
 def _work(order: Order, home: Path) -> None:
     settings = Settings.read()
     doom = _Doom(order.death, home / "deaths")
     worker.Worker, worker._Line = _doomed(doom, settings.vendor_urls["STRIPE_TEST"])  # type: ignore[misc]
-    if order.ahead:
-        real = clock.now
-
-        def ahead() -> datetime:
-            return real() + timedelta(seconds=order.ahead)
-
-        clock.now = ahead
+    set_clock_ahead(timedelta(seconds=order.ahead))
     wiring.set_up_logs(settings.log_level)
     asyncio.run(wiring.run_worker(settings))
 

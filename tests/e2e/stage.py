@@ -11,6 +11,7 @@ import sys
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -77,10 +78,13 @@ class Stage:
     workers: list[WorkerProcess] = field(default_factory=list)
     readers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start_worker(self, **environment: str) -> WorkerProcess:
+    async def start_worker(self, ahead: timedelta = timedelta(), **environment: str) -> WorkerProcess:
+        """A worker that works; `ahead` by how much the clock of its machine, and not the vendor's, is moved."""
+        program = [str(Path(sys.executable).with_name("tollbridge")), "worker"]
+        if ahead:
+            program = [sys.executable, "-m", "tests.e2e.worker_ahead", str(ahead.total_seconds())]
         process = await asyncio.create_subprocess_exec(
-            str(Path(sys.executable).with_name("tollbridge")),
-            "worker",
+            *program,
             env={**self.environment, **environment},
             stdout=asyncio.subprocess.DEVNULL,
             stderr=asyncio.subprocess.PIPE,
@@ -126,9 +130,7 @@ class Stage:
 
     async def runs(self) -> list[dict[str, Any]]:
         async with self.parts.db.hot() as connection:
-            return [
-                dict(row) for row in await connection.fetch("SELECT * FROM runs WHERE flow <> 'check' ORDER BY id")
-            ]
+            return [dict(row) for row in await connection.fetch("SELECT * FROM runs WHERE flow <> 'check' ORDER BY id")]
 
     async def ended(self, count: int) -> list[dict[str, Any]]:
         """All runs, once that many have ended and no other is left."""
