@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from tollbridge.cli import (
+    bills,
     credentials,
     db,
     demo,
@@ -24,6 +25,7 @@ from tollbridge.cli import (
     integrations,
     keys,
     migrate,
+    preview,
     processes,
     runs,
     users,
@@ -49,6 +51,9 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(db.app, name="db")
 app.command("sandbox")(processes.sandbox)
 app.command("import")(importing.import_)
+app.command("status")(bills.status)
+app.add_typer(bills.app, name="bills")
+app.command("preview")(preview.preview)
 app.add_typer(runs.app, name="runs")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
@@ -68,6 +73,7 @@ On this machine
 
 Over the API, by profile
   import        bills, accounts, products and mappings from JSONL, CSV or FOCUS
+  status, bills where each bill stands, and the sums; preview: what would be sent
   runs          what became of each bill: list, show, watch, replay
   credentials   secrets of vendors: create, list
   integrations  what is sent where: create, list, enable
