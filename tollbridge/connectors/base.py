@@ -146,27 +146,29 @@ def read_credential(connector: Connector, system: System, fields: Mapping[str, A
 def form_pairs(value: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """A nested value as pairs in bracket notation: `lines[0][amount]`. None and empty maps and lists are left out,
     booleans are `true` and `false`. Raises TypeError for what has no exact text, floats above all."""
-    return tuple(pair for name, inner in value.items() for pair in _pairs(name, inner))
+    pairs: list[tuple[str, str]] = []
+    for name, inner in value.items():
+        _flatten(name, inner, pairs)
+    return tuple(pairs)
 
 
-def _pairs(name: str, value: Any) -> Iterator[tuple[str, str]]:
+def _flatten(name: str, value: Any, pairs: list[tuple[str, str]]) -> None:
+    # The common cases first: a bill of many lines comes through here with every value.
     match value:
+        case str():
+            pairs.append((name, str(value)))
         case None:
             return
-        case Mapping():
+        case bool():
+            pairs.append((name, "true" if value else "false"))
+        case int():
+            pairs.append((name, str(value)))
+        case dict() | Mapping():
             for key, inner in value.items():
-                yield from _pairs(f"{name}[{key}]", inner)
+                _flatten(f"{name}[{key}]", inner, pairs)
         case list() | tuple():
             for index, inner in enumerate(value):
-                yield from _pairs(f"{name}[{index}]", inner)
-        case bool():
-            yield name, "true" if value else "false"
-        case Cut():
-            yield name, value
-        case str():
-            yield name, str(value)
-        case int():
-            yield name, str(value)
+                _flatten(f"{name}[{index}]", inner, pairs)
         case _:
             raise TypeError(f"{name} is a {type(value).__name__}, which has no exact text in a form")
 
