@@ -82,11 +82,12 @@ async def add_steps(connection: Connection, steps: Sequence[tuple[str, StepDone 
 async def forget_bodies(connection: Connection, before: datetime, limit: int) -> bool:
     """Empty requests and replies in the run log of steps that began before that moment, so many at once; the steps
     stay. Answers whether there may be more."""
+    # By place, as the rows are locked: by key the whole table might be read to find them.
     done = await connection.execute(
         """
-        UPDATE run_steps SET request = NULL, reply = NULL WHERE (run_id, seq) IN (
-            SELECT run_id, seq FROM run_steps WHERE started_at < $1 AND (request IS NOT NULL OR reply IS NOT NULL)
-            ORDER BY started_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+        UPDATE run_steps SET request = NULL, reply = NULL WHERE ctid = ANY(ARRAY(
+            SELECT ctid FROM run_steps WHERE started_at < $1 AND (request IS NOT NULL OR reply IS NOT NULL)
+            ORDER BY started_at LIMIT $2 FOR UPDATE SKIP LOCKED))
         """,
         before,
         limit,
