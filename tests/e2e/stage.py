@@ -130,7 +130,12 @@ class Stage:
 
     async def runs(self) -> list[dict[str, Any]]:
         async with self.parts.db.hot() as connection:
-            return [dict(row) for row in await connection.fetch("SELECT * FROM runs WHERE flow <> 'check' ORDER BY id")]
+            return [
+                dict(row)
+                for row in await connection.fetch(
+                    "SELECT * FROM runs WHERE flow IN ('deliver', 'withdraw') ORDER BY id"
+                )
+            ]
 
     async def ended(self, count: int) -> list[dict[str, Any]]:
         """All runs, once that many have ended and no other is left."""

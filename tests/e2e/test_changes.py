@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.stage import Stage, set_up, until
-from tollbridge.services import bills, changes
+from tollbridge.services import bills, changes, previews
 
 
 @pytest.fixture
@@ -25,6 +25,15 @@ def owed(stage: Stage) -> int:
     }
     credited: int = sum(each["total"] for each in books["credit_notes"] if each["invoice"] in final)
     return sum(final.values()) - credited
+
+
+async def preview(stage: Stage, policy: str) -> tuple[str, list[str]]:
+    """The outcome that the bill would have under the policy, and its writes."""
+    [integration] = {str(run["integration_id"]) for run in await stage.runs()}
+    config = {"finish": "finalise", "onChange": policy}
+    shown = await previews.preview(stage.parts, stage.caller, integration, {"billId": "b1", "configData": config})
+    writes = [each["name"] for each in shown.found["steps"] if each["kind"] == "write"]
+    return shown.found["outcome"]["kind"], ["Void" if each.startswith("Void") else each for each in writes]
 
 
 async def decide(stage: Stage, choice: str) -> None:
@@ -46,6 +55,12 @@ async def test_a_bill_that_changes_and_is_deleted_stands_right_in_the_books(stag
     await stage.ended(1)
     await stage.bill("b1", "a0", "100.00", "20.01")
     await stage.reaches("held")
+    assert owed(stage) == 10000
+    assert await preview(stage, "hold") == ("needs_choice", [])
+    assert await preview(stage, "void_and_reissue") == (
+        "delivered",
+        ["Create the draft invoice", "Add lines 1 to 2", "Void", "Finalise the invoice"],
+    )
     assert owed(stage) == 10000
     await decide(stage, "delta")
     await all_ended(stage)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tollbridge.domain.errors import Fault
-from tollbridge.domain.flows import Delivered, Outcome, Previewed, Request, Skipped, Step
+from tollbridge.domain.flows import Delivered, NeedsChoice, Outcome, Previewed, Request, Skipped, Step
 
 UNNAMED = ("unknown",)
 """The source of a value of which the connector does not say where it comes from."""
@@ -107,6 +107,9 @@ def _told(outcome: Outcome | None) -> dict[str, Any]:
             return {"kind": "unknown"}
         case Delivered():
             return {"kind": "delivered", "total": outcome.total, "currency": outcome.currency, "note": outcome.note}
+        case NeedsChoice():
+            choices = [{"choice": offer.choice, "text": offer.text, "money": offer.money} for offer in outcome.offers]
+            return {"kind": "needs_choice", "reason": outcome.reason, "choices": choices}
         case Skipped():
             return {"kind": "skipped", "reason": outcome.reason}
         case Fault():

@@ -1,6 +1,6 @@
 """Which due previews start: each with what it was given when it was asked for. Never the network.
 
-A preview has no lane, no ledger and no integration of its own, so whatever it meets it is never held.
+A preview has no lane, writes no ledger and has no integration of its own, so whatever it meets it is never held.
 """
 
 from __future__ import annotations
@@ -9,15 +9,18 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
+from tollbridge.domain.changes import Earlier
 from tollbridge.domain.errors import Refusal
-from tollbridge.domain.integrations import Mappings
+from tollbridge.domain.integrations import Mappings, correction_of
 from tollbridge.domain.runs import Flow, RunState
 from tollbridge.services.claiming import DOCUMENT, Claimed, prepared
+from tollbridge.services.dispatch import BILL
 from tollbridge.services.sealing import open_fields
-from tollbridge.store import claims, previews, recording
+from tollbridge.store import claims, ledger, previews, recording
 from tollbridge.store import runs as rows
 from tollbridge.store.claims import Credential
 from tollbridge.store.db import Connection
+from tollbridge.store.ledger import Place
 from tollbridge.store.previews import Given
 from tollbridge.store.runs import Resting
 from tollbridge.vault import Vault
@@ -84,6 +87,16 @@ async def claim_previews(
             next_seq=seqs.get(given.run["id"], 0) + 1,
             records={},
             ledgers={},
+            earlier=await _earlier(connection, given, credential),
+            correction=correction_of(given.config),
         )
         for given, credential, secrets in ready
     ]
+
+
+async def _earlier(connection: Connection, given: Given, credential: Credential) -> Earlier | None:
+    """What may stand of earlier versions; read and not locked."""
+    run = given.run
+    place = Place(run["org_id"], credential.tenant or "", BILL, run["entity_id"], DOCUMENT)
+    row = await ledger.known(connection, place)
+    return row.before(run["revision"]) if row else None

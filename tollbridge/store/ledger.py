@@ -105,6 +105,18 @@ async def open_rows(
     }
 
 
+async def known(connection: Connection, place: Place) -> LedgerRow | None:
+    """The row of one document, only read; None where there is none."""
+    row = await connection.fetchrow(
+        """
+        SELECT version, state, steps::text AS steps, external_id, run_id, earlier::text AS earlier FROM ledger
+        WHERE (org_id, tenant, entity_type, entity_id, document) = ($1, $2, $3, $4, $5)
+        """,
+        *_key(place),
+    )
+    return _row(row) if row else None
+
+
 async def own(connection: Connection, owners: Sequence[tuple[Place, str]]) -> None:
     """Make each row that of the run."""
     await connection.execute(
