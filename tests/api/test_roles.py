@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import httpx
 import pytest
@@ -125,3 +126,18 @@ async def test_a_changed_role_counts_for_tokens_issued_before(
     later = type(parts.gate)(parts.db, parts.vault.derive("access tokens"), parts.settings.token_lifetime)
     with pytest.raises(Exception, match="role viewer"):
         await later.admit(issued.text, "org 1", Permission.CONFIGURE)
+
+
+def test_the_documented_table_is_the_one_that_decides() -> None:
+    page = (Path(__file__).parents[2] / "docs/reference/api.md").read_text()
+    rows = [
+        line.strip("| ").split(" | ")
+        for line in page.partition("## Roles")[2].partition("## Search")[0].splitlines()
+        if line[:2] == "| "
+    ]
+    roles = rows[0][1:]
+    assert roles == [role.value for role in Role]
+    for told, *marks in rows[1:]:
+        permission = Permission(told.split("`")[1])
+        assert marks == ["yes" if permission in GRANTS[Role(role)] else "no" for role in roles], permission
+    assert len(rows) == 1 + len(Permission)

@@ -22,6 +22,7 @@ from tollbridge.api import (
     mapping_configuration,
     metrics,
     oauth,
+    openapi,
     permissions,
     products,
     runs,
@@ -50,20 +51,7 @@ ROUTERS = (
 
 _ERROR = {
     "description": "Refused, or an incident on our side.",
-    "content": {
-        "application/json": {
-            "schema": {
-                "type": "object",
-                "required": ["message"],
-                "properties": {
-                    "message": {"type": "string", "description": "What happened, and to what."},
-                    "code": {"type": "string", "description": "Stable, for programs."},
-                    "hint": {"type": "string", "description": "What to do now."},
-                    "field": {"type": "string", "description": "Path of the field that is not right."},
-                },
-            }
-        }
-    },
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}},
 }
 
 
@@ -81,5 +69,6 @@ def create_app(lifespan: Callable[[FastAPI], AbstractAsyncContextManager[None]])
     permissions.declare(ROUTERS)
     for router in ROUTERS:
         app.include_router(router)
+    openapi.describe(app, ROUTERS)
     errors.install(app)
     return app

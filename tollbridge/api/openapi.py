@@ -1,0 +1,166 @@
+"""Our OpenAPI document: what FastAPI sees of the routes, and what the answers look like, which it cannot see.
+
+Describes; decides nothing. Answers that are not described here are objects of the operation's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+
+from tollbridge.api.permissions import routes_of
+from tollbridge.api.wire import ORG
+from tollbridge.domain import bill_shape
+from tollbridge.domain.billing import BillStatus
+from tollbridge.domain.catalog import ACCOUNT, EXTERNAL_MAPPING, PRODUCT
+from tollbridge.domain.fields import Shape
+from tollbridge.domain.runs import RunState, RunStatus
+from tollbridge.services import bill_config, integrations, service_users
+
+Schema = Mapping[str, Any]
+
+_TEXT: Schema = {"type": "string"}
+_FLAG: Schema = {"type": "boolean"}
+_COUNT: Schema = {"type": "integer"}
+_MOMENT: Schema = {"type": "string", "format": "date-time"}
+_AUDIT: Mapping[str, Schema] = {
+    "id": _TEXT,
+    "version": _COUNT,
+    "dtCreated": _MOMENT,
+    "createdBy": _TEXT,
+    "dtLastModified": _MOMENT,
+    "lastModifiedBy": _TEXT,
+}
+
+
+def _object(properties: Mapping[str, Schema], *required: str) -> Schema:
+    return {"type": "object", "properties": dict(properties)} | ({"required": list(required)} if required else {})
+
+
+def _entity(shape: Shape, more: Mapping[str, Schema] | None = None) -> Schema:
+    return _object({**shape.schema["properties"], **_AUDIT, **(more or {})}, "id", "version")
+
+
+def _texts(names: str) -> dict[str, Schema]:
+    return dict.fromkeys(names.split(), _TEXT)
+
+
+def _one_of(names: Iterable[str]) -> Schema:
+    return {"type": "string", "enum": [str(name) for name in names]}
+
+
+_BILL = {
+    "revision": _COUNT,
+    "status": _one_of(BillStatus),
+    "locked": _FLAG,
+    "approvedBy": _TEXT,
+    "dtApproved": _MOMENT,
+    "lockedBy": _TEXT,
+    "dtLocked": _MOMENT,
+    "lineItems": {"type": "array", "items": {"$ref": "#/components/schemas/LineItem"}},
+}
+_RUN = {
+    "id": _TEXT,
+    "status": _one_of(RunStatus),
+    "state": _one_of(RunState),
+    "dtStarted": _MOMENT,
+    "dtCompleted": _MOMENT,
+    "attempt": _COUNT,
+    "revision": _COUNT,
+    **_texts("entityType entityId destination destinationId error url externalId parentIntegrationRunId hint note"),
+    **_texts("flow system holdReason faultKind faultCode accountId integrationId credentialId replayOf currency"),
+}
+_INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
+_KEY = {"id": _TEXT, "apiKey": _TEXT, "serviceUserId": _TEXT, "active": _FLAG, "dtCreated": _MOMENT}
+
+COMPONENTS: Mapping[str, Schema] = {
+    "Account": _entity(ACCOUNT),
+    "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
+    "Bill": _entity(bill_shape.BILL, _BILL),
+    "BillConfig": _entity(bill_config.BODY),
+    "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
+    "Error": _object(
+        {
+            "message": {**_TEXT, "description": "What happened, and to what."},
+            "code": {**_TEXT, "description": "Stable, for programs."},
+            "hint": {**_TEXT, "description": "What to do now."},
+            "field": {**_TEXT, "description": "Path of the field that is not right."},
+        },
+        "message",
+    ),
+    "ExternalMapping": _entity(EXTERNAL_MAPPING, {"tenant": _TEXT}),
+    "Integration": _entity(integrations.BODY, _INTEGRATION),
+    "LineItem": _object({**bill_shape.LINE.schema["properties"], "billId": _TEXT}, "id"),
+    "Message": _object({"message": _TEXT}, "message"),
+    "Product": _entity(PRODUCT),
+    "Run": _object({**_AUDIT, **_RUN}, "id", "status", "entityType", "entityId", "destination"),
+    "ServiceUser": _entity(service_users.BODY),
+}
+
+_OF_NOUN = {
+    "accounts": "Account",
+    "billconfig": "BillConfig",
+    "bills": "Bill",
+    "externalmappings": "ExternalMapping",
+    "integrationcredentials": "Credential",
+    "integrationruns": "Run",
+    "lineitems": "LineItem",
+    "products": "Product",
+    "serviceusers": "ServiceUser",
+}
+"""What operations under a noun answer: one of these, or a page of them."""
+
+_OF_OPERATION = {
+    "approve_bills": "Message",
+    "approve_bills_of_period": "Message",
+    "activate_access_key": "AccessKey",
+    "create_access_key": "AccessKey",
+    "create_integration": "Integration",
+    "deactivate_access_key": "AccessKey",
+    "delete_access_key": "AccessKey",
+    "delete_integration": "Integration",
+    "disable_integration": "Integration",
+    "enable_integration": "Integration",
+    "get_by_entity": "Integration",
+    "list_access_keys": "AccessKey",
+    "list_integrations": "Integration",
+    "list_line_items": "LineItem",
+    "retrieve_integration": "Integration",
+    "retrieve_line_item": "LineItem",
+    "update_integration": "Integration",
+}
+_OWN = {"get_run_log", "get_run_steps", "list_deliveries_of_bill", "end_date_billing_entities"}
+_PAGES = ("list_", "search_", "get_latest_runs")
+
+
+def describe(app: FastAPI, routers: Iterable[APIRouter]) -> None:
+    """Make the app's OpenAPI document say what answers look like."""
+    plain = app.openapi
+
+    def document() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            made = plain()
+            made["components"]["schemas"] |= COMPONENTS
+            for route in routes_of(routers):
+                for method in route.methods or ():
+                    answer = _answer(route.name, route.path)
+                    if answer is not None:
+                        operation = made["paths"][route.path_format][method.lower()]
+                        operation["responses"]["200"]["content"]["application/json"]["schema"] = answer
+        assert app.openapi_schema is not None
+        return app.openapi_schema
+
+    app.openapi = document  # type: ignore[method-assign]
+
+
+def _answer(name: str, path: str) -> Schema | None:
+    noun = path.removeprefix(ORG).strip("/").split("/")[0]
+    component = _OF_OPERATION.get(name) or _OF_NOUN.get(noun)
+    if component is None or name in _OWN:
+        return None
+    found = {"$ref": f"#/components/schemas/{component}"}
+    if not name.startswith(_PAGES):
+        return found
+    return _object({"data": {"type": "array", "items": found}, "nextToken": _TEXT}, "data")
