@@ -9,6 +9,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, get_args, get_type_hints
 
+LOG_LEVELS = ("debug", "info", "warning", "error")
+_RATES = "TOLLBRIDGE_RATE_LIMITS"
+_LEAST, _MOST = 0.001, 10**9
+
 
 def default_home() -> Path:
     """The platform's user data folder; as root `/var/lib/tollbridge`."""
@@ -83,17 +87,45 @@ def _kinds() -> dict[str, object]:
 
 
 def _parse(name: str, text: str, kind: object) -> object:
-    try:
-        if kind is int:
-            return int(text)
-        if kind is timedelta:
-            return timedelta(seconds=float(text))
-    except ValueError as error:
-        expected = "a whole number" if kind is int else "a number of seconds"
-        raise ValueError(f"{name} is {text!r}, but must be {expected}") from error
+    if kind is int:
+        return int(_number(name, text, "a whole number"))
+    if kind is timedelta:
+        return timedelta(seconds=_number(name, text, "a number of seconds"))
     if kind is Path:
         return Path(text).expanduser().absolute()
     if kind == Mapping[str, str]:
-        pairs = (entry.partition("=") for entry in text.split(",") if entry)
-        return {key.strip(): value.strip() for key, _, value in pairs}
+        return _map(name, text)
+    if name == "TOLLBRIDGE_LOG_LEVEL" and text not in LOG_LEVELS:
+        raise ValueError(f"{name} is {text!r}, but must be one of {', '.join(LOG_LEVELS)}")
     return text
+
+
+def _number(name: str, text: str, expected: str) -> float:
+    """A number that works: a worker without room or with a lease of no length would seem to live and do nothing."""
+    least = 0 if name == "TOLLBRIDGE_PORT" else _LEAST if "seconds" in expected else 1
+    most = 65_535 if name == "TOLLBRIDGE_PORT" else _MOST
+    try:
+        value = float(text) if "seconds" in expected else int(text)
+    except ValueError as error:
+        raise ValueError(f"{name} is {text!r}, but must be {expected}") from error
+    if not least <= value <= most:
+        raise ValueError(f"{name} is {text!r}, but must be {expected} from {least} to {most}")
+    return value
+
+
+def _map(name: str, text: str) -> dict[str, str]:
+    """Values by system. Which systems there are is not known here."""
+    found: dict[str, str] = {}
+    for entry in filter(None, text.split(",")):
+        key, equals, value = (part.strip() for part in entry.partition("="))
+        if not key or not equals or not _fits(name, value):
+            example = "STRIPE=100" if name == _RATES else "STRIPE_TEST=http://127.0.0.1:4010"
+            raise ValueError(f"{name} has the entry {entry!r}, but each must be as {example}")
+        found[key.upper()] = value
+    return found
+
+
+def _fits(name: str, value: str) -> bool:
+    if name == _RATES:
+        return value.replace(".", "", 1).isdecimal() and float(value) > 0
+    return value.startswith(("http://", "https://"))
