@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+
 import pytest
 
 from tests.services.world import World
-from tollbridge.domain.errors import Invalid
+from tollbridge.domain.errors import Forbidden, Invalid
 from tollbridge.domain.flows import Reply
-from tollbridge.services import rotation
+from tollbridge.services import organizations, rotation
+from tollbridge.services.access import Gate
 from tollbridge.services.sealing import open_fields, open_reply, seal_reply
 from tollbridge.store import sealed
 from tollbridge.store.db import Database
@@ -59,3 +62,14 @@ async def test_what_no_key_of_the_ring_opens_stays_as_it_is(world: World) -> Non
     with pytest.raises(Invalid, match="another key"):
         await rotation.reseal(world.db, Vault([NEW]))
     assert await rotation.sealed_by(world.db) == before
+
+
+async def test_a_token_of_before_stays_valid_as_long_as_its_key_is_in_the_ring(db: Database) -> None:
+    made = await organizations.create(db, "Acme", "o1")
+    hour = timedelta(hours=1)
+    before = await Gate(db, Vault([OLD]).derive("tokens"), hour).issue(made.key_id, made.secret)
+    ring = Vault([NEW, OLD])
+    after = Gate(db, ring.derive("tokens"), hour, older_keys=ring.derive_older("tokens"))
+    assert (await after.admit(before.text, "o1")).org_id == "o1"
+    with pytest.raises(Forbidden):
+        await Gate(db, Vault([NEW]).derive("tokens"), hour).admit(before.text, "o1")
