@@ -7,6 +7,7 @@ from datetime import timedelta
 import pytest
 
 from tests.services.world import World
+from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Forbidden, Invalid
 from tollbridge.domain.flows import Reply
 from tollbridge.services import organizations, rotation
@@ -70,6 +71,6 @@ async def test_a_token_of_before_stays_valid_as_long_as_its_key_is_in_the_ring(d
     before = await Gate(db, Vault([OLD]).derive("tokens"), hour).issue(made.key_id, made.secret)
     ring = Vault([NEW, OLD])
     after = Gate(db, ring.derive("tokens"), hour, older_keys=ring.derive_older("tokens"))
-    assert (await after.admit(before.text, "o1")).org_id == "o1"
+    assert (await after.admit(before.text, "o1", Permission.READ)).org_id == "o1"
     with pytest.raises(Forbidden):
-        await Gate(db, Vault([NEW]).derive("tokens"), hour).admit(before.text, "o1")
+        await Gate(db, Vault([NEW]).derive("tokens"), hour).admit(before.text, "o1", Permission.READ)
