@@ -216,7 +216,7 @@ def _draft(delivery: Delivery, plan: Plan, part: Part, customer: str) -> Talk[In
         key,
         look_up=look_ups.invoice(key, customer, invoice_tags(bill, plan, part)),
         relies_on=_mapping(delivery),
-        imagined=imagined.invoice(delivery, part, "draft"),
+        imagined=imagined.draft(delivery, part, customer),
         sources=imagined.invoice_sources(delivery),
         warnings=imagined.due_warnings(delivery, plan),
     )
@@ -243,6 +243,7 @@ def _without_address(delivery: Delivery, part: Part, customer: str) -> Talk[Faul
         get(f"/v1/customers/{customer}"),
         f"customer:{part.number}",
         relies_on=_mapping(delivery),
+        sources={"path": imagined.customer_source(delivery)},
     )
     found = reply.json
     if found.get("deleted"):

@@ -10,7 +10,7 @@ from typing import Any
 
 from tollbridge.connectors.base import Delivery
 from tollbridge.connectors.stripe.config import CollectionMethod, DocumentDate, Due, StripeOptions
-from tollbridge.connectors.stripe.payloads import Part, Plan
+from tollbridge.connectors.stripe.payloads import Part, Plan, email_of
 from tollbridge.domain.flows import Reply
 
 CUSTOMER_ID = "cus_preview"
@@ -25,16 +25,25 @@ def customer() -> Reply:
     return Reply.of({"id": CUSTOMER_ID})
 
 
+def draft(delivery: Delivery, part: Part, customer: str) -> Callable[[], Reply]:
+    """The part's invoice without lines. Whether a customer that is there has an e-mail address is left open, so that
+    the flow reads it where it matters."""
+    email = email_of(delivery.bill.account, delivery.config) if customer == CUSTOMER_ID else None
+    return lambda: Reply.of({**_invoice(delivery, part, "draft"), "customer_email": email})
+
+
 def invoice(delivery: Delivery, part: Part, status: str) -> Callable[[], Reply]:
-    """The part's invoice; its customer is imagined to have an e-mail address."""
-    fields: dict[str, Any] = {
+    """The part's invoice with all its lines."""
+    return lambda: Reply.of(_invoice(delivery, part, status))
+
+
+def _invoice(delivery: Delivery, part: Part, status: str) -> dict[str, Any]:
+    return {
         "id": f"in_preview_{part.number}",
         "status": status,
         "currency": delivery.bill.currency.lower(),
         "total": part.total,
-        "customer_email": delivery.bill.account.email or "unknown",
     }
-    return lambda: Reply.of(fields)
 
 
 def customer_sources(config: StripeOptions) -> Sources:
@@ -54,9 +63,13 @@ def search_sources() -> Sources:
     return {"query": ("account.id",), "limit": _CONSTANT}
 
 
+def customer_source(delivery: Delivery) -> tuple[str, ...]:
+    mapped = delivery.mappings.find("Account", delivery.bill.account.id, "Customer") is not None
+    return ("mapping.Account.Customer",) if mapped else ("reply.customer", "reply.customer:search")
+
+
 def invoice_sources(delivery: Delivery) -> Sources:
     bill, config = delivery.bill, delivery.config
-    mapped = delivery.mappings.find("Account", bill.account.id, "Customer") is not None
     days = "account.days_before_bill_due" if bill.account.days_before_bill_due is not None else "option.daysUntilDue"
     by_bill = config.due is Due.BILL
     dates = {
@@ -66,7 +79,7 @@ def invoice_sources(delivery: Delivery) -> Sources:
         DocumentDate.SENT: "constant",
     }
     return {
-        "customer": ("mapping.Account.Customer",) if mapped else ("reply.customer",),
+        "customer": customer_source(delivery),
         "currency": ("bill.currency",),
         "collection_method": ("option.collectionMethod",),
         "due_date": ("bill.due_date",),
