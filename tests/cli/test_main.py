@@ -11,6 +11,9 @@ from pathlib import Path
 import pytest
 
 from tollbridge.cli import common, main, output
+from tollbridge.cli.client import Client
+from tollbridge.cli.profiles import Profile
+from tollbridge.domain.errors import Invalid
 
 HEAVY = {
     "fastapi",
@@ -82,6 +85,20 @@ def test_a_server_that_is_not_there_is_exit_code_5(tmp_path: Path) -> None:
     done = tollbridge("import", str(file), home=tmp_path, **environ)
     assert done.returncode == 5
     assert "hint: Start it with `tollbridge serve`" in done.stderr
+
+
+@pytest.mark.parametrize("url", ["ftp://here", "http://127.0.0.1:99999", "http://[::1", "here"])
+def test_a_url_that_is_none_is_refused_with_what_it_should_be(url: str) -> None:
+    with pytest.raises(Invalid, match="no address of a server") as refusal:
+        Client(Profile(url, "o", "k", "s")).get("bills")
+    assert refusal.value.field == "TOLLBRIDGE_URL"
+
+
+@pytest.mark.parametrize("command", ["serve", "sandbox"])
+def test_a_port_that_is_none_is_a_wrong_use(tmp_path: Path, command: str) -> None:
+    done = tollbridge(command, "--port", "70000", home=tmp_path)
+    assert done.returncode == 2
+    assert "--port" in done.stderr
 
 
 def test_a_file_that_is_not_there_is_exit_code_3(tmp_path: Path) -> None:

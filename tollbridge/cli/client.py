@@ -10,7 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from typing import Any
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import SplitResult, quote, urlencode, urlsplit
 
 from tollbridge.cli.common import Failure
 from tollbridge.cli.profiles import Profile
@@ -99,16 +99,9 @@ class Client:
         return self._token
 
     def _exchange(self, method: str, target: str, content: bytes | None, headers: Mapping[str, str]) -> Any:
-        parts = urlsplit(self.profile.url)
-        if parts.scheme not in ("http", "https") or not parts.hostname:
-            raise Invalid(
-                "profile.url",
-                f"The profile's url is {self.profile.url!r}.",
-                "Write it as http://127.0.0.1:8400.",
-                "TOLLBRIDGE_URL",
-            )
+        parts, host, port = self._address()
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
-        connection = kind(parts.hostname, parts.port, timeout=self._timeout)
+        connection = kind(host, port, timeout=self._timeout)
         try:
             connection.request(method, parts.path + target, content, {**headers, "Accept": "application/json"})
             response = connection.getresponse()
@@ -121,6 +114,22 @@ class Client:
             ) from error
         finally:
             connection.close()
+
+    def _address(self) -> tuple[SplitResult, str, int | None]:
+        """The server's address, its host and port; raises Invalid where it is none."""
+        try:
+            parts = urlsplit(self.profile.url)
+            host, port = parts.hostname, parts.port
+        except ValueError:
+            host = None
+        if not host or parts.scheme not in ("http", "https"):
+            raise Invalid(
+                "profile.url",
+                f"The profile's url is {self.profile.url!r}, which is no address of a server.",
+                "Write it as http://127.0.0.1:8400.",
+                "TOLLBRIDGE_URL",
+            )
+        return parts, host, port
 
 
 def _query_text(value: object) -> str:

@@ -76,7 +76,7 @@ Over the API, by profile
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs          what became of each bill: list, show, watch, replay
   credentials   secrets of vendors: create, list
-  integrations  what is sent where: create, list, enable
+  integrations  what is sent where: create, list, enable, send
   users         who may use the API, and their access keys
 
 Examples

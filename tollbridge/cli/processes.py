@@ -20,7 +20,8 @@ from tollbridge.settings import Settings
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on. Default: TOLLBRIDGE_HOST.")] = None,
     port: Annotated[
-        int | None, typer.Option(help="Port to listen on; 0 takes a free one. Default: TOLLBRIDGE_PORT.")
+        int | None,
+        typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. Default: TOLLBRIDGE_PORT."),
     ] = None,
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C; requests under way are finished, a second Ctrl-C stops at once.
@@ -56,7 +57,7 @@ def worker() -> None:
 def sandbox(
     system: Annotated[str, typer.Option(help="The vendor to stand in for.")] = "stripe",
     host: Annotated[str, typer.Option(help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="Port to listen on; 0 takes a free one.")] = 0,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one.")] = 0,
 ) -> None:
     """Stand in for a vendor, for trials and tests: nothing leaves this machine, and nothing is kept.
 
