@@ -29,6 +29,8 @@ SETTLING = 5.0
 """Seconds without progress after which the clocks are moved, so that nobody has to sit a wait out."""
 FORWARD = 100.0
 """Seconds by which they are moved: longer than a write may take effect late."""
+MOVES = 12
+"""Moves without progress after which what has not come to rest counts as stuck."""
 RESTING = ("delivered", "skipped", "superseded", "cancelled", "failed", "held")
 FAILED = """
 SELECT f.id, f.account_id FROM runs f JOIN integrations i ON i.id = f.integration_id
@@ -303,19 +305,20 @@ class Chaos:
         await self._no_faults()
         for _ in range(2):
             await self.stage.worker()
-        left, since = -1, time.monotonic()
-        while True:
+        least, since, moves = self.bills + 1, time.monotonic(), 0
+        while moves < MOVES:
             await self._replay()
             now = await self._under_way()
             if now == 0 and not await self.stage.fetch(FAILED):
                 return
-            if now != left:
+            if now < least:
                 say(f"{now} under way")
-                left, since = now, time.monotonic()
+                least, since, moves = now, time.monotonic(), 0
             elif time.monotonic() - since > SETTLING:
                 await self._move_clocks()
-                since = time.monotonic()
+                since, moves = time.monotonic(), moves + 1
             await asyncio.sleep(0.3)
+        say("some never come to rest; the books tell which")
 
     async def _move_clocks(self) -> None:
         self.changes["clocks moved"] += 1

@@ -93,8 +93,10 @@ def restored(
     ] = 7,
     as_json: AsJson = False,
 ) -> None:
-    """Say that the database was restored from a backup, before workers start: what was sent since the backup was made
-    is forgotten, so for some days every delivery looks first what stands in the other system.
+    """Say that the database was restored from a backup; call it before the first worker starts.
+
+    What was sent since the backup is forgotten: for some days every delivery looks first what stands in the other
+    system.
 
     Example: tollbridge db restored --days 14
     """
