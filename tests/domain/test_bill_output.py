@@ -94,6 +94,12 @@ def test_usage_lines_are_joined_where_the_first_of_them_stood(split: Split, ids:
     assert [each.id for each in bill.lines] == ids
 
 
+@pytest.mark.parametrize("name", ["productId", "productCode", "productName"])
+def test_products_stay_apart_by_whatever_names_them(name: str) -> None:
+    lines = [line("1", **{name: "a"}), line("2", **{name: "b"}), line("3", **{name: "a"})]
+    assert [each.id for each in made(*lines, split=Split.PRODUCT).lines] == ["1", "2"]
+
+
 def test_joined_lines_add_up_and_say_what_they_have_in_common() -> None:
     day = "2026-10-{:02}T00:00:00Z".format
     (joined,) = made(

@@ -76,8 +76,13 @@ def _group_of(line: LineItem, index: int, split: Split) -> Any:
         case Split.BILL:
             return line.type, None
         case Split.PRODUCT:
-            return line.type, line.product_id
-    return line.type, (line.product_id, line.aggregation_id)
+            return line.type, _product(line)
+    return line.type, (_product(line), line.aggregation_id)
+
+
+def _product(line: LineItem) -> str | None:
+    """By what the line says of its product: not every source gives ids."""
+    return line.product_id or line.product_code or line.product_name
 
 
 def _join(lines: Sequence[LineItem], split: Split) -> LineItem:
