@@ -24,7 +24,7 @@ async def run(size: int = 12) -> dict[str, Any]:
                 await it.add_bills("limited", bills)
                 await books_of(url)
                 with it.worker(url) as worker:
-                    await it.delivered(worker, "limited", bills)
+                    await it.delivered(worker, bills)
                 moments = (await books_of(url))["moments"]
         begin, end = moments[0] + SETTLED, moments[-1] - 1
         sent = sum(begin <= moment < end for moment in moments)

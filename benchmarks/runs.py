@@ -54,11 +54,11 @@ async def deliver(it: Stage, url: str, name: str, bills: int) -> dict[str, float
     await it.add_bills(name, bills)
     with it.worker(url, TOLLBRIDGE_RATE_LIMITS=f"STRIPE={NO_LIMIT}") as worker:
         cpu, database = worker.cpu, it.database_cpu
-        await it.delivered(worker, name, bills)
+        await it.delivered(worker, bills)
+        spent = {"cpu": worker.cpu - cpu, "database_cpu": it.database_cpu - database}
         return {
-            "seconds": await it.seconds(name),
-            "cpu": worker.cpu - cpu,
-            "database_cpu": it.database_cpu - database,
+            **spent,
+            "seconds": await it.seconds(bills),
             "memory": worker.peak_memory,
         }
 

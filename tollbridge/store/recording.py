@@ -42,12 +42,14 @@ class Learnt:
 
 async def fenced(connection: Connection, fences: Mapping[str, int]) -> dict[str, Mapping[str, Any]]:
     """Lock and read those of the runs that still run under the given fence."""
+    # Found by their ids alone: by their state it would be all that wait for their turn.
     rows = await connection.fetch(
         """
+        WITH locked AS MATERIALIZED (SELECT * FROM runs WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE)
         SELECT r.id, r.org_id, r.integration_id, r.credential_id, r.tenant, r.system, r.flow, r.entity_type,
                r.entity_id, r.revision, r.account_id, r.attempt, r.worked_seconds, r.limited_since, r.fence
-        FROM runs r JOIN unnest($1::text[], $2::bigint[]) AS f(id, fence) ON f.id = r.id AND f.fence = r.fence
-        WHERE r.state = 'running' ORDER BY r.id FOR UPDATE OF r
+        FROM locked r JOIN unnest($1::text[], $2::bigint[]) AS f(id, fence) ON f.id = r.id AND f.fence = r.fence
+        WHERE r.state = 'running' ORDER BY r.id
         """,
         list(fences.keys()),
         list(fences.values()),

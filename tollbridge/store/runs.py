@@ -127,15 +127,17 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
 
 async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime) -> list[Mapping[str, Any]]:
     """Lock and read those of the runs that may be claimed: due, or running with an expired lease; no previews."""
+    # Found by their ids alone: by their state it would be all that wait for their turn.
     rows = await connection.fetch(
         """
+        WITH locked AS MATERIALIZED (SELECT * FROM runs WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE)
         SELECT id, org_id, integration_id, credential_id, tenant, system, entity_type, entity_id, revision, account_id,
                lane, flow, state, attempt, fence, worked_seconds, started_at, decision::text AS decision,
                look_first OR EXISTS (SELECT FROM restores WHERE look_until > $2) AS look_first
-        FROM runs
-        WHERE id = ANY($1::text[]) AND flow <> 'preview'
+        FROM locked
+        WHERE flow <> 'preview'
           AND ((state IN ('queued', 'waiting') AND due_at <= $2) OR (state = 'running' AND lease_until <= $2))
-        ORDER BY id FOR UPDATE
+        ORDER BY id
         """,
         run_ids,
         now,
@@ -306,10 +308,12 @@ async def heartbeat(
     await connection.execute("UPDATE workers SET seen_at = $2 WHERE id = $1", worker_id, now)
     rows = await connection.fetch(
         """
-        WITH mine AS (
-            SELECT r.id FROM runs r JOIN unnest($1::text[], $2::bigint[]) AS f(id, fence)
+        WITH locked AS MATERIALIZED (
+            SELECT id, fence, state FROM runs WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE),
+        mine AS (
+            SELECT r.id FROM locked r JOIN unnest($1::text[], $2::bigint[]) AS f(id, fence)
                 ON f.id = r.id AND f.fence = r.fence
-            WHERE r.state = 'running' ORDER BY r.id FOR UPDATE OF r)
+            WHERE r.state = 'running')
         UPDATE runs SET lease_until = $3 FROM mine WHERE runs.id = mine.id RETURNING runs.id
         """,
         [run_id for run_id, _ in fences],

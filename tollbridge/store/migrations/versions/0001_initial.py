@@ -391,7 +391,8 @@ _STATEMENTS = (
     "CREATE INDEX runs_destination ON runs (org_id, destination_id, created_at DESC, id DESC)",
     "CREATE INDEX runs_page ON runs (org_id, created_at DESC, id DESC)",
     "CREATE INDEX runs_settled ON runs (integration_id, completed_at DESC)",
-    "CREATE INDEX runs_due ON runs (due_at) WHERE state IN ('queued', 'waiting')",
+    # Not for who looks for the queued runs of a lane: what is said of due_at keeps those at runs_lane.
+    "CREATE INDEX runs_due ON runs (due_at) WHERE state IN ('queued', 'waiting') AND due_at IS NOT NULL",
     "CREATE INDEX runs_leased ON runs (lease_until) WHERE state = 'running'",
     "CREATE INDEX runs_lane ON runs (lane, created_at, id) WHERE state IN ('queued', 'waiting', 'running', 'held')",
     "CREATE INDEX runs_held ON runs (integration_id) WHERE state = 'held'",
