@@ -101,6 +101,8 @@ def _repair_and_replay(said: str, environ: dict[str, str]) -> None:
     watched = runs("watch", failed["id"])
     assert (watched.returncode, "no e-mail address" in watched.stderr) == (6, True)
 
+    _ask_where_it_stands(environ | exports)
+
     (customer,) = re.findall(r"customer (cus_\w+)", failed["error"])
     (stand_in,) = re.findall(r"Stand-in  (\S+)", said)
     repair = Request(f"{stand_in}/v1/customers/{customer}", b"email=billing%40harbour-lights.example")
@@ -117,6 +119,28 @@ def _repair_and_replay(said: str, environ: dict[str, str]) -> None:
         invoices = json.loads(answer.read())["invoices"]
     (invoice,) = [each for each in invoices if each["metadata"]["bill_id"] == BILL]
     assert (invoice["status"], invoice["emails"]) == ("open", 1)
+
+
+def _ask_where_it_stands(environ: dict[str, str]) -> None:
+    def ask(*arguments: str) -> str:
+        command = [sys.executable, "-m", "tollbridge.cli.main", *arguments]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, env=environ)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    summary = json.loads(ask("status", "--period", "2026-11", "--json"))
+    assert sum(each["count"] for each in summary["totals"]) == 40
+    assert [each["count"] for each in summary["totals"] if each["state"] == "failed"] == [1]
+    assert "\tfailed\t1\t" in ask("status")
+    (listed,) = ask("bills", "list", "--state", "failed").splitlines()
+    assert listed.startswith(f"{BILL}\t")
+    (delivery,) = json.loads(ask("bills", "show", BILL, "--json"))["deliveries"]
+    assert (delivery["state"], "no e-mail address" in delivery["reason"]) == ("failed", True)
+    preview = ask("preview", BILL, "--integration", delivery["integrationName"])
+    assert "POST /v1/invoices   not sent" in preview
+    assert "It would fail: customer" in preview
+    drafted = ask("preview", BILL, "--integration", delivery["integrationName"], "--set", "finish=draft")
+    assert "It would be delivered with a total of" in drafted
 
 
 def _children_of(process: int) -> list[int]:
