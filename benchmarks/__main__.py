@@ -8,6 +8,7 @@ import json
 import sys
 
 from benchmarks import growth, ingest, limits, runs
+from tollbridge.wiring import set_up_logs
 
 BENCHMARKS = {"runs": runs.run, "limits": limits.run, "ingest": ingest.run, "growth": growth.run}
 
@@ -23,6 +24,7 @@ def main() -> None:
     unknown = set(given.names) - BENCHMARKS.keys()
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
+    set_up_logs("warning")
     for name in given.names or BENCHMARKS:
         figures = asyncio.run(BENCHMARKS[name](**sized))
         sys.stdout.write(json.dumps({"benchmark": name, **figures}) + "\n")
