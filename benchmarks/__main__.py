@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import signal
 import sys
 
 from benchmarks import growth, ingest, limits, runs
@@ -25,6 +26,8 @@ def main() -> None:
     if unknown:
         parser.error(f"there is no benchmark {', '.join(sorted(unknown))}; there are {', '.join(BENCHMARKS)}")
     set_up_logs("warning")
+    # Ended as by Ctrl-C: no process and no folder is left behind.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in given.names or BENCHMARKS:
         figures = asyncio.run(BENCHMARKS[name](**sized))
         sys.stdout.write(json.dumps({"benchmark": name, **figures}) + "\n")
