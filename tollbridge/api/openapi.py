@@ -14,10 +14,10 @@ from tollbridge.api.permissions import routes_of
 from tollbridge.api.wire import ORG
 from tollbridge.domain import bill_shape
 from tollbridge.domain.billing import BillStatus
-from tollbridge.domain.catalog import ACCOUNT, EXTERNAL_MAPPING, PRODUCT
+from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, EXTERNAL_MAPPING, PRODUCT
 from tollbridge.domain.fields import Shape
 from tollbridge.domain.runs import RunState, RunStatus
-from tollbridge.services import bill_config, integrations, service_users
+from tollbridge.services import integrations, service_users
 
 Schema = Mapping[str, Any]
 
@@ -79,7 +79,7 @@ COMPONENTS: Mapping[str, Schema] = {
     "Account": _entity(ACCOUNT),
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
     "Bill": _entity(bill_shape.BILL, _BILL),
-    "BillConfig": _entity(bill_config.BODY),
+    "BillConfig": _entity(BILL_CONFIG),
     "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
     "Error": _object(
         {

@@ -5,9 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from tollbridge.domain.common_fields import calendar_day
+from tollbridge.domain.catalog import BILL_CONFIG
 from tollbridge.domain.errors import Conflict
-from tollbridge.domain.fields import Shape
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version
@@ -15,8 +14,6 @@ from tollbridge.store import bills, bulk, records
 from tollbridge.store.db import Database, Tx
 from tollbridge.store.records import Record
 from tollbridge.store.schema import bill_configs
-
-BODY = Shape({"billLockDate": calendar_day()})
 
 
 async def retrieve(db: Database, caller: Caller) -> Record:
@@ -30,7 +27,7 @@ async def update(db: Database, caller: Caller, value: Any) -> Record:
 
     Raises Conflict where it was changed meanwhile.
     """
-    body = BODY.check(value)
+    body = BILL_CONFIG.check(value)
     day = date.fromisoformat(body["billLockDate"]) if body else None
 
     async def work(tx: Tx) -> Record:
