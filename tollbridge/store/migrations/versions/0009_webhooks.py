@@ -1,0 +1,58 @@
+"""Outgoing webhooks, the notifications that runs carry to them, and the explicit failed state of integrations."""
+
+from alembic import op
+
+revision = "0009"
+down_revision = "0002"
+
+_STATEMENTS = (
+    """
+    CREATE TABLE webhooks (
+        org_id text COLLATE "C" NOT NULL,
+        id text COLLATE "C" NOT NULL,
+        version bigint NOT NULL,
+        created_at timestamptz NOT NULL,
+        created_by text NOT NULL,
+        updated_at timestamptz NOT NULL,
+        updated_by text NOT NULL,
+        body jsonb NOT NULL,
+        name text NOT NULL,
+        code text COLLATE "C" NOT NULL,
+        url text NOT NULL,
+        active boolean NOT NULL,
+        credential_id text COLLATE "C" NOT NULL,
+        down_since timestamptz,
+        tokens double precision,
+        refilled_at timestamptz,
+        PRIMARY KEY (org_id, id)
+    )
+    """,
+    "ALTER TABLE webhooks ADD CONSTRAINT webhooks_code UNIQUE (org_id, code)",
+    "CREATE INDEX webhooks_page ON webhooks (org_id, created_at DESC, id DESC)",
+    """
+    CREATE TABLE run_payloads (
+        run_id text COLLATE "C" NOT NULL,
+        message_id text COLLATE "C" NOT NULL,
+        body text NOT NULL,
+        PRIMARY KEY (run_id)
+    )
+    """,
+    'ALTER TABLE runs ADD COLUMN event_id text COLLATE "C"',
+    "ALTER TABLE integrations ADD COLUMN failed_at timestamptz",
+    "CREATE INDEX runs_event ON runs (event_id) WHERE event_id IS NOT NULL",
+    # Notifications are claimed straight from here, by their webhook; first attempts and retries apart.
+    "CREATE INDEX runs_notify_first ON runs (destination_id, due_at, id) WHERE flow = 'notify' AND state = 'queued'",
+    "CREATE INDEX runs_notify_again ON runs (destination_id, due_at, id) WHERE flow = 'notify' AND state = 'waiting'",
+    "CREATE INDEX runs_notify_sent ON runs (destination_id) WHERE flow = 'notify' AND state = 'running'",
+    "DROP INDEX runs_due",
+    "CREATE INDEX runs_due ON runs (due_at)"
+    " WHERE state IN ('queued', 'waiting') AND due_at IS NOT NULL AND flow <> 'notify'",
+    "DROP INDEX runs_lane",
+    "CREATE INDEX runs_lane ON runs (lane, created_at, id)"
+    " WHERE state IN ('queued', 'waiting', 'running', 'held') AND lane IS NOT NULL",
+)
+
+
+def upgrade() -> None:
+    for statement in _STATEMENTS:
+        op.execute(statement)
