@@ -15,6 +15,9 @@ LONGEST_PAYLOAD = 256 * 1024
 """Bytes of a payload; what does not fit is left out and named in `omitted`."""
 LONGEST_ASKED = timedelta(seconds=60)
 """A receiver's Retry-After may lengthen a wait up to this."""
+CONCURRENCY = 64
+MAX_CONCURRENCY = 256
+"""Deliveries that one worker has under way at a webhook, at most."""
 ANSWER_KEPT = 16 * 1024
 """Bytes of an answer that are kept."""
 
@@ -70,16 +73,35 @@ def wait_after(schedule: Schedule, attempt: int, jitter: float, asked: timedelta
 class Receiver:
     """How an outgoing webhook wants its deliveries.
 
-    `concurrency` is how many are under way at once, over all workers; `per_second` how many begin in a second (None: no
-    limit); `ordered` sends those of one account one after the other; `gone_deactivates` ends a delivery that is
-    answered by 410 at once and makes the webhook inactive.
+    `concurrency` is how many one worker has under way at once; `per_second` how many begin in a second, over all
+    workers (None: no limit); `ordered` sends those of one account one after the other; `gone_deactivates` ends a
+    delivery that is answered by 410 at once and makes the webhook inactive.
     """
 
     schedule: Schedule = Schedule.STANDARD
-    concurrency: int = 64
+    concurrency: int = CONCURRENCY
     per_second: float | None = None
     ordered: bool = False
     gone_deactivates: bool = False
+
+
+def receiver_of(body: Mapping[str, Any]) -> Receiver:
+    """What a stored webhook says about its deliveries."""
+    return Receiver(
+        Schedule(body.get("schedule", Schedule.STANDARD)),
+        int(body.get("concurrency", CONCURRENCY)),
+        float(body["perSecond"]) if body.get("perSecond") is not None else None,
+        bool(body.get("ordered", False)),
+        bool(body.get("goneDeactivates", False)),
+    )
+
+
+def sends_left(per_second: float, tokens: float | None, refilled_at: datetime | None, now: datetime) -> float:
+    """How many sends a rate allows now; a second's worth gathers at most, and at least one."""
+    most = max(per_second, 1.0)
+    if tokens is None or refilled_at is None:
+        return most
+    return min(most, tokens + per_second * max((now - refilled_at).total_seconds(), 0.0))
 
 
 @dataclass(frozen=True, slots=True)
