@@ -35,15 +35,19 @@ class Linked:
 
 @dataclass(frozen=True, slots=True)
 class NewNotification:
-    """A run to be made, with what it sends; one with an `error` has failed already."""
+    """A run to be made, with what it sends; one with an `error` has failed already.
+
+    `entity` is what the run is for: a rule (`Notification`) or, for a test, the webhook itself. `lane` is set where
+    those of one account go one after the other, in the order of their message ids.
+    """
 
     id: str
     org_id: str
     created_by: str
-    integration_id: str
+    integration_id: str | None
     credential_id: str
     webhook_id: str
-    rule_id: str
+    entity: tuple[str, str]
     event_id: str | None
     account_id: str | None
     lane: str | None
@@ -78,7 +82,7 @@ class Taken:
 
     id: str
     org_id: str
-    integration_id: str
+    integration_id: str | None
     credential_id: str
     webhook_id: str
     account_id: str | None
@@ -128,19 +132,19 @@ async def add(connection: Connection, runs: Sequence[NewNotification], now: date
         WITH n AS MATERIALIZED (
             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                 $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-                $16::text[])
-            AS n(id, org, by, integration, credential, webhook, rule, event, account, lane, message, body, state, hold,
-                error, replay)),
-        payloads AS (INSERT INTO run_payloads (run_id, message_id, body) SELECT id, message, body FROM n)
+                $16::text[], $18::text[])
+            AS n(id, org, by, integration, credential, webhook, entity, event, account, lane, message, body, state,
+                hold, error, replay, type)),
+        payloads AS (INSERT INTO run_payloads (run_id, body) SELECT id, body FROM n)
         INSERT INTO runs (id, org_id, version, created_at, created_by, updated_at, integration_id, credential_id,
             system, destination, destination_id, entity_type, entity_id, revision, account_id, lane, flow, state,
             hold_reason, fault_kind, fault_code, error, hint, attempt, due_at, fence, look_first, replay_of,
-            worked_seconds, event_id, completed_at)
-        SELECT id, org, 1, $17, by, $17, integration, credential, 'WEBHOOK', 'Webhook', webhook, 'Notification', rule,
-            1, account, lane, 'notify', state, hold, CASE WHEN error IS NOT NULL THEN 'INVALID' END,
+            worked_seconds, event_id, message_id, completed_at)
+        SELECT id, org, 1, $17, by, $17, integration, credential, 'WEBHOOK', 'Webhook', webhook, type, entity, 1,
+            account, lane, 'notify', state, hold, CASE WHEN error IS NOT NULL THEN 'INVALID' END,
             CASE WHEN error IS NOT NULL THEN 'rule.calculation' END, error,
             CASE WHEN error IS NOT NULL THEN 'Mend the calculation of the rule, then replay the run.' END, 1, $17, 0,
-            false, replay, 0, event, CASE WHEN error IS NOT NULL THEN $17::timestamptz END
+            false, replay, 0, event, message, CASE WHEN error IS NOT NULL THEN $17::timestamptz END
         FROM n
         """,
         [run.id for run in runs],
@@ -149,7 +153,7 @@ async def add(connection: Connection, runs: Sequence[NewNotification], now: date
         [run.integration_id for run in runs],
         [run.credential_id for run in runs],
         [run.webhook_id for run in runs],
-        [run.rule_id for run in runs],
+        [run.entity[1] for run in runs],
         [run.event_id for run in runs],
         [run.account_id for run in runs],
         [run.lane for run in runs],
@@ -160,6 +164,7 @@ async def add(connection: Connection, runs: Sequence[NewNotification], now: date
         [run.error for run in runs],
         [run.replay_of for run in runs],
         now,
+        [run.entity[0] for run in runs],
     )
     await tell(connection, {run.webhook_id for run in runs if run.state is RunState.QUEUED})
 
@@ -201,30 +206,55 @@ async def lock_rates(connection: Connection, webhook_ids: Sequence[str]) -> dict
 
 
 _OLDEST = """
-    SELECT c.id, w.id FROM unnest($1::text[], $2::int[], $3::bool[]) AS w(id, room, ordered)
+    SELECT c.id, w.id FROM unnest($1::text[], $2::int[]) AS w(id, room)
     CROSS JOIN LATERAL (
         SELECT r.id FROM runs r
-        WHERE r.flow = 'notify' AND r.state = '{state}' AND r.destination_id = w.id AND r.due_at <= $4
-          AND (NOT w.ordered OR NOT EXISTS (
-            SELECT FROM runs o WHERE o.lane = r.lane AND o.state IN ('queued', 'waiting', 'running')
-              AND (o.created_at, o.id) < (r.created_at, r.id)))
+        WHERE r.flow = 'notify' AND r.state = '{state}' AND r.destination_id = w.id AND r.due_at <= $3
+          AND r.lane IS NULL
         ORDER BY r.due_at, r.id LIMIT w.room FOR UPDATE OF r SKIP LOCKED) c
 """
 
 
 async def oldest(
-    connection: Connection, state: RunState, rooms: Sequence[tuple[str, int, bool]], now: datetime
+    connection: Connection, state: RunState, rooms: Sequence[tuple[str, int]], now: datetime
 ) -> list[tuple[str, str]]:
-    """Lock the oldest due runs in that state, for each (webhook, how many, ordered by account); answers (run,
-    webhook)."""
+    """Lock the oldest due runs without a lane in that state, for each (webhook, how many); answers (run, webhook)."""
     rows = await connection.fetch(
-        _OLDEST.format(state=state.value),
-        [webhook_id for webhook_id, _, _ in rooms],
-        [room for _, room, _ in rooms],
-        [ordered for _, _, ordered in rooms],
-        now,
+        _OLDEST.format(state=state.value), [id for id, _ in rooms], [room for _, room in rooms], now
     )
     return [(row[0], row[1]) for row in rows]
+
+
+def lane_of(webhook_id: str, account_id: str | None) -> str:
+    """The lane of an account at a webhook."""
+    return f"{webhook_id}/{account_id or ''}"
+
+
+async def heads(connection: Connection, webhook_id: str, room: int, now: datetime) -> list[str]:
+    """Lock the first unfinished run of each of the webhook's lanes, where it is due; at most so many."""
+    # From lane to lane by the index: what waits behind the first of a lane is never looked at.
+    rows = await connection.fetch(
+        """
+        WITH RECURSIVE heads AS (
+            (SELECT lane, id, state, due_at FROM runs
+             WHERE flow = 'notify' AND lane >= $1 AND lane < $2 AND state IN ('queued', 'waiting', 'running')
+             ORDER BY lane, message_id LIMIT 1)
+            UNION ALL
+            SELECT n.* FROM heads h CROSS JOIN LATERAL (
+                SELECT lane, id, state, due_at FROM runs
+                WHERE flow = 'notify' AND lane > h.lane AND lane < $2 AND state IN ('queued', 'waiting', 'running')
+                ORDER BY lane, message_id LIMIT 1) n)
+        SELECT id FROM runs WHERE state IN ('queued', 'waiting') AND due_at <= $3
+          AND id IN (SELECT id FROM heads WHERE state <> 'running' AND due_at <= $3 LIMIT $4)
+        ORDER BY id FOR UPDATE SKIP LOCKED
+        """,
+        f"{webhook_id}/",
+        # The character after the slash: the end of all lanes of this webhook.
+        f"{webhook_id}0",
+        now,
+        room,
+    )
+    return [row["id"] for row in rows]
 
 
 async def start(
@@ -238,7 +268,7 @@ async def start(
             version = r.version + 1
         FROM run_payloads p WHERE r.id = ANY($1::text[]) AND p.run_id = r.id
         RETURNING r.id, r.org_id, r.integration_id, r.credential_id, r.destination_id, r.account_id, r.fence, r.attempt,
-            r.worked_seconds, p.message_id, p.body
+            r.worked_seconds, r.message_id, p.body
         """,
         run_ids,
         worker_id,

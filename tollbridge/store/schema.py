@@ -198,12 +198,12 @@ runs = Table(
     _when("started_at", nullable=True),
     _when("completed_at", nullable=True),
     _id("event_id", nullable=True),
+    _id("message_id", nullable=True),
 )
 run_payloads = Table(
     "run_payloads",
     metadata,
     _id("run_id", primary_key=True),
-    _id("message_id"),
     _col("body", Text),
 )
 run_snapshots = Table(

@@ -32,18 +32,21 @@ _STATEMENTS = (
     """
     CREATE TABLE run_payloads (
         run_id text COLLATE "C" NOT NULL,
-        message_id text COLLATE "C" NOT NULL,
         body text NOT NULL,
         PRIMARY KEY (run_id)
     )
     """,
     'ALTER TABLE runs ADD COLUMN event_id text COLLATE "C"',
+    'ALTER TABLE runs ADD COLUMN message_id text COLLATE "C"',
     "ALTER TABLE integrations ADD COLUMN failed_at timestamptz",
     "CREATE INDEX runs_event ON runs (event_id) WHERE event_id IS NOT NULL",
     # Notifications are claimed straight from here, by their webhook; first attempts and retries apart.
     "CREATE INDEX runs_notify_first ON runs (destination_id, due_at, id) WHERE flow = 'notify' AND state = 'queued'",
     "CREATE INDEX runs_notify_again ON runs (destination_id, due_at, id) WHERE flow = 'notify' AND state = 'waiting'",
-    "CREATE INDEX runs_notify_sent ON runs (destination_id) WHERE flow = 'notify' AND state = 'running'",
+    "CREATE INDEX runs_notify_lane ON runs (lane, message_id)"
+    " WHERE flow = 'notify' AND lane IS NOT NULL AND state IN ('queued', 'waiting', 'running')",
+    "CREATE INDEX runs_notify_failed ON runs (destination_id, completed_at) WHERE flow = 'notify' AND state = 'failed'",
+    "CREATE INDEX runs_replays ON runs (replay_of) WHERE replay_of IS NOT NULL",
     "DROP INDEX runs_due",
     "CREATE INDEX runs_due ON runs (due_at)"
     " WHERE state IN ('queued', 'waiting') AND due_at IS NOT NULL AND flow <> 'notify'",
