@@ -109,7 +109,7 @@ def ordered(name: str, left: Any, right: Any) -> bool:
         return False
     if type(left) is not type(right) or isinstance(left, bool):
         raise Wrong
-    return {"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[name]
+    return bool({"<": left < right, ">": left > right, "<=": left <= right, ">=": left >= right}[name])
 
 
 def arithmetic(name: str, values: list[Fraction]) -> Fraction:
