@@ -281,6 +281,18 @@ events = Table(
     _id("run_id", nullable=True),
     _col("body", JSONB),
     _when("actioned_at", nullable=True),
+    _when("received_at"),
+    Column("rule_ids", ARRAY(Text(collation="C"))),
+    Column("rule_codes", ARRAY(Text(collation="C"))),
+)
+rules = _record("rules", _col("name", Text), _id("code"), _id("event_name"), _col("active", Boolean))
+scheduled_events = _record("scheduled_events", _id("name"))
+scheduled_firings = Table(
+    "scheduled_firings",
+    metadata,
+    _id("scheduled_event_id", primary_key=True),
+    _id("entity_id", primary_key=True),
+    Column("day", Date, primary_key=True),
 )
 workers = Table(
     "workers",
