@@ -22,6 +22,7 @@ ANSWERS: dict[str, Outcome] = {
     "sk_test_one": Checked("acct_1", "Acme Ltd", False),
     "sk_test_two": Checked("acct_1", "Acme Ltd", False),
     "sk_test_other": Checked("acct_2", "Umbrella", False),
+    "sk_test_away": Fault(FaultKind.UNAVAILABLE, "network.no_reply", "Stripe gave no answer.", "Nothing to do."),
     "sk_test_revoked": Fault(FaultKind.UNAUTHORIZED, "stripe.key", "Expired API Key provided.", "Make a new key."),
 }
 
@@ -106,6 +107,15 @@ async def test_a_replacement_that_opens_another_tenant_or_nothing_is_refused(
     assert all(word in answer.json()["message"] for word in words)
     read = (await api.get(f"integrationcredentials/{made['id']}")).json()
     assert (read["name"], read["status"], read["version"]) == ("Trial", "VALID", 1)
+    assert await secrets_of(parts, made["id"]) == {"apiKey": "sk_test_one"}
+
+
+@pytest.mark.usefixtures("worker")
+async def test_where_the_vendor_is_away_a_replacement_may_be_tried_again(api: httpx.AsyncClient, parts: Parts) -> None:
+    made = (await api.post("integrationcredentials", json=STRIPE)).json()
+    answer = await api.put(f"integrationcredentials/{made['id']}", json=STRIPE | {"apiKey": "sk_test_away"})
+    assert answer.status_code == 503
+    assert answer.json()["hint"] == "Repeat the call; the credential keeps its present secret."
     assert await secrets_of(parts, made["id"]) == {"apiKey": "sk_test_one"}
 
 

@@ -244,8 +244,11 @@ class Chaos:
         worker = await self.stage.worker()
         await asyncio.sleep(self.dice.uniform(0.4, 2.0))
         # Kills in step with the bills: work must get done between them.
-        while self.raging and self._ahead_of_bills:  # noqa: ASYNC110
+        while self.raging and self._ahead_of_bills and not worker.dead:  # noqa: ASYNC110
             await asyncio.sleep(0.1)
+        if worker.dead:
+            # It found no database when it started: whoever supervises it starts another.
+            return
         if self.dice.random() < 0.2:
             await self._freeze(worker)
         await worker.kill()

@@ -51,6 +51,10 @@ class Worker:
 
         loop.add_reader(self._handle, died)
 
+    @property
+    def dead(self) -> bool:
+        return self._dead.is_set()
+
     def signal(self, number: signal.Signals) -> None:
         """Send it; nothing where the worker is dead already."""
         if not self._dead.is_set():
@@ -127,7 +131,7 @@ class Stage:
         async with self._birth:
             self._nursery.stdin.write(order.line().encode())
             worker = Worker(int(await _line(self._nursery)), order)
-        self.workers = {each for each in self.workers if not each._dead.is_set()} | {worker}
+        self.workers = {each for each in self.workers if not each.dead} | {worker}
         return worker
 
     def deaths(self) -> list[str]:

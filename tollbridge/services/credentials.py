@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from tollbridge.domain.errors import Conflict, Invalid, Unavailable
+from tollbridge.domain.errors import Conflict, FaultKind, Invalid, Unavailable
 from tollbridge.domain.fields import Shape, boolean, did_you_mean, integer, required, shown, text, trimmed
 from tollbridge.domain.integrations import CredentialStatus
 from tollbridge.domain.runs import RunState
@@ -200,8 +200,12 @@ def _must_work(run: Run) -> None:
             "Read the credential again and repeat the change.",
         )
     if run.state is RunState.FAILED:
-        raise Conflict(
+        # Where the other side was away nothing is known of the secret: the same call may work in a moment.
+        kind = Unavailable if run.fault_kind == FaultKind.UNAVAILABLE else Conflict
+        raise kind(
             run.fault_code or "credential.rejected",
             f"The new secret was not taken over: {run.error}",
-            run.hint or "The credential keeps its present secret.",
+            "Repeat the call; the credential keeps its present secret."
+            if kind is Unavailable
+            else run.hint or "The credential keeps its present secret.",
         )

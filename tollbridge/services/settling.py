@@ -5,7 +5,7 @@ The domain decides; one transaction applies the decisions for many runs. Never t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,6 +14,7 @@ from tollbridge.domain import events as domain_events
 from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
 from tollbridge.domain.flows import Checked, Outcome, Previewed
+from tollbridge.domain.notifications import Schedule
 from tollbridge.domain.runs import (
     Change,
     Flow,
@@ -27,7 +28,7 @@ from tollbridge.domain.runs import (
 )
 from tollbridge.services import clock
 from tollbridge.services.claiming import DOCUMENT
-from tollbridge.store import claims, events, jobs, ledger, previews
+from tollbridge.store import claims, events, jobs, ledger, previews, standing
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
 
@@ -36,7 +37,8 @@ from tollbridge.store.db import Connection
 class Settlement:
     """How far a run came: its outcome, or the pause it asked for, with the last step where that is not recorded yet.
 
-    `worked` is the working time since the claim. `jitter` lies in [0, 1).
+    `worked` is the working time since the claim. `jitter` lies in [0, 1). `schedule` is the receiver's, for a
+    notification.
     """
 
     run_id: str
@@ -46,6 +48,7 @@ class Settlement:
     now: datetime
     jitter: float
     done: StepDone | None = None
+    schedule: Schedule | None = None
 
 
 async def apply(
@@ -53,8 +56,10 @@ async def apply(
     runs: Mapping[str, Mapping[str, Any]],
     settlements: Sequence[Settlement],
     limits: RunLimits,
+    markable: Set[claims.Key],
 ) -> tuple[dict[str, Change], list[claims.Key]]:
-    """Everything that follows from the settlements, in the transaction that locked the runs.
+    """Everything that follows from the settlements, in the transaction that locked the runs, and the integrations that
+    are markable.
 
     Answers what becomes of each run, and the credentials that were found to work: what was held for them is released
     by itself, since its lanes may not be locked after these.
@@ -71,7 +76,11 @@ async def apply(
         run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
     ]
     await events.add(connection, [_event(runs[run_id], changes[run_id], now) for run_id in told])
-    waiting = [run_id for run_id, change in changes.items() if change.state is RunState.WAITING]
+    marks = {key: failed for key, failed in _marks(runs, changes).items() if key in markable}
+    await standing.mark(connection, marks, now)
+    # Notifications have no jobs, lanes or kept replies, and nobody waits for the end of one.
+    queued = {run_id: change for run_id, change in changes.items() if runs[run_id]["flow"] != Flow.NOTIFY}
+    waiting = [run_id for run_id, change in queued.items() if change.state is RunState.WAITING]
     await jobs.enqueue(
         connection,
         [
@@ -80,7 +89,7 @@ async def apply(
         ],
         now,
     )
-    resting = [run_id for run_id in changes if run_id not in waiting]
+    resting = [run_id for run_id in queued if run_id not in waiting]
     await rows.leave(connection, resting, [run_id for run_id in resting if changes[run_id].state.ended], now)
     working = [
         (runs[run_id]["org_id"], runs[run_id]["credential_id"])
@@ -92,7 +101,7 @@ async def apply(
 
 async def _decide(connection: Connection, run: Mapping[str, Any], settlement: Settlement, limits: RunLimits) -> Change:
     worked = timedelta(seconds=run["worked_seconds"]) + settlement.worked
-    facts = RunFacts(Flow(run["flow"]), run["attempt"], worked, run["limited_since"])
+    facts = RunFacts(Flow(run["flow"]), run["attempt"], worked, run["limited_since"], settlement.schedule)
     result = settlement.result
     if isinstance(result, Checked):
         key = (run["org_id"], run["credential_id"])
@@ -126,6 +135,17 @@ def _settled(run: Mapping[str, Any], settlement: Settlement, change: Change) -> 
     )
 
 
+def _marks(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Change]) -> dict[claims.Key, bool]:
+    """Whether the latest of each integration's runs that came to an end failed, by the order of settling."""
+    return {
+        (run["org_id"], run["integration_id"]): change.state is RunState.FAILED
+        for run_id, change in changes.items()
+        if change.state in (RunState.DELIVERED, RunState.SKIPPED, RunState.FAILED)
+        and (run := runs[run_id])["integration_id"] is not None
+        and run["flow"] != Flow.PREVIEW
+    }
+
+
 def _finished(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Change], now: datetime) -> list[ledger.Done]:
     return [
         ledger.Done(
@@ -140,7 +160,7 @@ def _finished(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Chang
             now,
         )
         for run_id, change in changes.items()
-        if change.delivered is not None and (run := runs[run_id])
+        if change.delivered is not None and (run := runs[run_id])["flow"] != Flow.NOTIFY
     ]
 
 
