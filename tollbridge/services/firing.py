@@ -5,7 +5,7 @@ Never the network: the runs that are made here are delivered by workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -43,24 +43,32 @@ async def match(connection: Connection, events: Sequence[Event]) -> list[Sequenc
     return [_fired(by_name.get((event.org_id, event.name), ()), event) for event in events]
 
 
-async def fire(connection: Connection, fired: Iterable[tuple[Event, Sequence[Fired]]], now: datetime) -> None:
-    """Make the runs that carry the notifications of these events, for each webhook to which a rule is linked."""
+async def fire(
+    connection: Connection,
+    fired: Iterable[tuple[Event, Sequence[Fired]]],
+    now: datetime,
+    *,
+    webhook_id: str | None = None,
+    known: Collection[tuple[str, str]] = (),
+) -> int:
+    """Make the runs that carry the notifications of these events, for each webhook to which a rule is linked, or for
+    the one that is named; answers how many. `known` are (event, integration)s that have a run already."""
     concerned = [(event, each) for event, several in fired for each in several]
     if not concerned:
-        return
+        return 0
     linked: dict[tuple[str, str], list[Linked]] = {}
     for link in await notifying.links(connection, sorted({(one.rule.org_id, one.rule.id) for _, one in concerned})):
         linked.setdefault((link.org_id, link.rule_id), []).append(link)
-    await notifying.add(
-        connection,
-        [
-            notification(event, each, link, clock.new_id())
-            for event, each in concerned
-            for link in linked.get((each.rule.org_id, each.rule.id), ())
-            if _takes(link, event.account_id)
-        ],
-        now,
-    )
+    made = [
+        notification(event, each, link, clock.new_id())
+        for event, each in concerned
+        for link in linked.get((each.rule.org_id, each.rule.id), ())
+        if webhook_id in (None, link.webhook_id)
+        and (event.id, link.integration_id) not in known
+        and _takes(link, event.account_id)
+    ]
+    await notifying.add(connection, made, now)
+    return len(made)
 
 
 def notification(event: Event, fired: Fired, link: Linked, id: str) -> NewNotification:
