@@ -4,48 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from datetime import timedelta
 from decimal import Decimal
 
 from aiohttp import web
 
+from tests.outbound.servers import raw_server, serving
 from tollbridge.domain.flows import NoReply, Reply, Request
 from tollbridge.outbound.http import Http, Policy
 from tollbridge.settings import Settings
 
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LONG = timedelta(seconds=20)
-
-
-@asynccontextmanager
-async def serving(handler: Handler) -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", handler)
-    runner = web.AppRunner(app, shutdown_timeout=0)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
-
-
-@asynccontextmanager
-async def raw_server(answer: bytes) -> AsyncIterator[str]:
-    """Reads a request, writes the answer as it is and closes."""
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(answer)
-        await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 async def perform(url: str, request: Request, timeout: timedelta = LONG, max_reply: int = 1000) -> Reply | NoReply:

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from tollbridge.domain import json_text
@@ -174,7 +175,12 @@ def _reason(error: Exception) -> str:
             return f"The proxy refused the connection: {error.status} {error.message}."
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             return "The connection was closed before a reply came."
+        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
+            return "The body of the reply is not packed as its Content-Encoding says."
         case aiohttp.ClientPayloadError():
             return "The connection was closed in the middle of the reply."
+        case aiohttp.ClientResponseError():
+            # Its text would repeat the URL; the parser's own message has the bytes on further lines.
+            return f"The reply is not well-formed HTTP: {error.message.partition(chr(10))[0].rstrip(':.')}."
         case _:
             return f"The exchange failed: {error or type(error).__name__}."
