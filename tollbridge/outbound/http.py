@@ -169,6 +169,8 @@ def _reason(error: Exception) -> str:
             return f"{error.host} was not called: {error.os_error}"
         case aiohttp.ClientProxyConnectionError():
             return f"The proxy {error.host} port {error.port} does not accept connections ({error.os_error})."
+        case aiohttp.ClientConnectorError() if isinstance(error.os_error, ConnectionResetError):
+            return f"{error.host} closed the connection while it was being made."
         case aiohttp.ClientConnectorError():
             return f"{error.host} port {error.port} does not accept connections ({error.strerror or error.os_error})."
         case aiohttp.ClientHttpProxyError():
