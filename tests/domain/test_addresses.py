@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
+from pathlib import Path
 
 import pytest
 from hypothesis import example, given
@@ -125,6 +127,12 @@ def test_every_row_of_the_table_is_tried_here() -> None:
         if not any(ip_address(first) in ip_network(text) and reason in REFUSED[text] for first, _, reason in ROWS)
     ]
     assert untried == []
+
+
+def test_the_page_for_operators_has_every_row_of_the_table() -> None:
+    page = (Path(__file__).parents[2] / "docs/how-to/network.md").read_text()
+    told = re.findall(r"^\| `([0-9a-f:.]+/\d+)`[^|]* \| (.+) \|$", page, re.MULTILINE)
+    assert dict(told) == REFUSED
 
 
 @pytest.mark.parametrize("text", NEIGHBOURS)

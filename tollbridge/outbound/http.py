@@ -116,7 +116,7 @@ class Http:
         if policy.guarded:
             return self._settings.webhook_proxy or None
         # A stand-in on this machine is nothing that a proxy elsewhere could reach.
-        return None if url.host in _HERE else self._settings.proxy or None
+        return self._settings.proxy if self._settings.proxy and url.host not in _HERE else None
 
 
 _HERE = ("127.0.0.1", "::1", "localhost")
