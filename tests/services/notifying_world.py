@@ -8,18 +8,19 @@ from typing import Any
 
 from tests.services.world import CALLER, LEASE, LIMITS, NOW, ORG
 from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain.events import Event
 from tollbridge.domain.flows import Delivered, Outcome
 from tollbridge.domain.notifications import Receiver
 from tollbridge.domain.runs import Change
-from tollbridge.services import clock, firing, notifying, work
+from tollbridge.services import clock, notifying, work
 from tollbridge.services.notifying import Claimed
+from tollbridge.services.raising import raise_events
 from tollbridge.services.runs import Run, get_run
 from tollbridge.services.sealing import seal_fields
 from tollbridge.services.work import Settlement
 from tollbridge.store import records as rows
 from tollbridge.store import schema
 from tollbridge.store.db import Database
-from tollbridge.store.events import Event, add
 from tollbridge.vault import Vault
 
 SECRET = "whsec_" + "dGVzdHRlc3R0ZXN0dGVzdHRlc3R0ZXN0"
@@ -106,19 +107,14 @@ class NotifyingWorld:
                 "billing.bill.created",
                 "Entity",
                 self.now,
-                account,
-                None,
-                None,
-                None,
                 {"eventData": {"newDto": {"id": "b", "accountId": account, **new}}},
+                account,
             )
             for account in accounts or ("a",)
         ]
         before = {row["id"] for row in await self.rows("SELECT id FROM runs")}
         async with self.db.hot() as connection:
-            fired = await firing.match(connection, events)
-            await add(connection, events)
-            await firing.fire(connection, zip(events, fired, strict=True), self.now)
+            await raise_events(connection, events, self.now)
         after = await self.rows("SELECT id FROM runs ORDER BY id")
         return [row["id"] for row in after if row["id"] not in before]
 

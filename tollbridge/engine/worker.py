@@ -39,7 +39,7 @@ from tollbridge.engine.notifier import Notifier
 from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
-from tollbridge.outbound.http import Http
+from tollbridge.outbound.http import WEBHOOK, Http
 from tollbridge.services import bringing_back, clock, metrics, notifying, work
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
@@ -385,7 +385,7 @@ class Worker:
         await work.block_until(self._db, credential_id, clock.now() + wait)
 
     async def _send_notification(self, request: Request) -> Reply | NoReply:
-        return await self._http.perform("", request)
+        return await self._http.perform("", request, WEBHOOK)
 
     async def send(self, system: System, request: Request) -> Reply | NoReply:
         return await self._http.perform(self._settings.vendor_urls.get(system.key, system.base_url), request)

@@ -14,12 +14,12 @@ from typing import Any
 from tollbridge.domain.calculation import Calculation, CalculationError, caret, compile_calculation
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.event_types import fields_of
+from tollbridge.domain.events import Event
 from tollbridge.domain.integrations import GlobalOptions, read_layer
 from tollbridge.domain.notifications import Occurrence, SentRule, envelope
 from tollbridge.services import clock
 from tollbridge.store import notifying, rules
 from tollbridge.store.db import Connection
-from tollbridge.store.events import Event
 from tollbridge.store.notifying import Linked, NewNotification, lane_of
 from tollbridge.store.rules import ActiveRule
 
@@ -95,12 +95,16 @@ def notification(event: Event, fired: Fired, link: Linked, id: str) -> NewNotifi
 
 def occurrence_of(event: Event) -> Occurrence:
     """The event as rules and payloads see it."""
-    data: Mapping[str, Any] = event.body.get("eventData", {})
-    new, old = data.get("newDto"), data.get("oldDto")
-    if new is None and old is None:
-        # Errors and failures have no entity: they are told by what they say.
-        new = data
-    return Occurrence(event.id, event.name, event.happened_at, event.org_id, event.account_id, new, old)
+    data: Mapping[str, Any] = event.body["eventData"]
+    return Occurrence(
+        event.id,
+        event.name,
+        event.happened_at,
+        event.org_id,
+        event.account_id,
+        data.get("newDto"),
+        data.get("oldDto"),
+    )
 
 
 def _fired(candidates: Sequence[ActiveRule], event: Event) -> Sequence[Fired]:

@@ -9,10 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from tollbridge.domain import json_text
+from tollbridge.domain.events import Event
 from tollbridge.domain.runs import RunState
 from tollbridge.store import notifying
 from tollbridge.store.db import Connection
-from tollbridge.store.events import Event
 from tollbridge.store.notifying import DUE_CHANNEL
 
 
@@ -123,11 +123,11 @@ async def without_run(
                 row["name"],
                 row["type"],
                 row["happened_at"],
+                json_text.parse(row["body"]),
                 row["account_id"],
                 row["resource_id"],
                 row["integration_id"],
                 row["run_id"],
-                json_text.parse(row["body"]),
             ),
             row["received_at"],
         )
