@@ -17,6 +17,7 @@ def error_body(
     data: dict[str, Any] = {
         "message": f"{fault.message} {fault.hint}",
         "code": fault.code,
+        "action": fault.rule.action,
         "runId": run_id,
         "integrationId": integration_id,
         "accountId": account_id,

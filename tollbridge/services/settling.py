@@ -175,8 +175,7 @@ async def _accept(
 
 
 def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Event:
-    fault = change.fault
-    assert fault is not None
+    assert change.event_fault is not None
     assert change.event is not None
     return events.Event(
         org_id=run["org_id"],
@@ -189,7 +188,7 @@ def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Even
         integration_id=run["integration_id"],
         run_id=run["id"],
         body=domain_events.error_body(
-            fault,
+            change.event_fault,
             run_id=run["id"],
             integration_id=run["integration_id"],
             account_id=run["account_id"],

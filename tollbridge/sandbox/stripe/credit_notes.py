@@ -96,7 +96,9 @@ def _refunded(books: Books, invoice: Record, given: Record, after: int) -> list[
     """Give back `refund_amount` and take up `refunds` made before. All that was paid must be placed."""
     amount, linked = given.get("refund_amount", 0), given.get("refunds", [])
     known = [_refund_of(books, invoice, each, f"refunds[{at}]") for at, each in enumerate(linked)]
-    placed = given.get("credit_amount", 0) + given.get("out_of_band_amount", 0) + amount + sum(part for _, part in known)
+    placed = (
+        given.get("credit_amount", 0) + given.get("out_of_band_amount", 0) + amount + sum(part for _, part in known)
+    )
     if placed != after:
         message = (
             f"The sum of credit amount, refund amount and out of band amount ({placed}) must equal the post-payment "
