@@ -14,6 +14,7 @@ from tollbridge.api import (
     credentials,
     deliveries,
     errors,
+    events,
     external_mappings,
     health,
     imports,
@@ -46,6 +47,7 @@ ROUTERS = (
     credentials.router,
     integrations.router,
     runs.router,
+    events.router,
 )
 
 

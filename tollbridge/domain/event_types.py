@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from tollbridge.domain.bill_shape import BILL
 from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, PRODUCT
-from tollbridge.domain.errors import NotFound
+from tollbridge.domain.errors import Invalid
 from tollbridge.domain.event_fields import AUDIT, FOREIGN
 from tollbridge.domain.fields import Shape, did_you_mean, shown
 
@@ -179,16 +179,16 @@ def scheduled_entity(name: str) -> str | None:
 
 
 def type_of(name: str) -> EventType:
-    """The type with that name; any rightly formed scheduled name is one. Raises NotFound, with the nearest name."""
+    """The type with that name; any rightly formed scheduled name is one. Raises Invalid, with the nearest name."""
     if name in EVENT_TYPES:
         return EVENT_TYPES[name]
     entity = scheduled_entity(name)
     if entity is not None:
         fields = OURS.get(entity) or FOREIGN[entity]
         return EventType(name, Category.SCHEDULED, entity in OURS, _prefixed(fields, "new"))
-    raise NotFound(
+    raise Invalid(
         "event.type",
-        f"There is no event type {shown(name)}.",
+        f"eventName is {shown(name)}, but there is no such event type.",
         did_you_mean(name, EVENT_TYPES) or "GET …/events/types lists all.",
         "eventName",
     )
@@ -197,6 +197,6 @@ def type_of(name: str) -> EventType:
 def fields_of(name: str) -> Mapping[str, str]:
     """What a rule on that event type can read, and of which type: string, double, int, boolean, map or array.
 
-    Raises NotFound.
+    Raises Invalid.
     """
     return type_of(name).fields

@@ -33,7 +33,6 @@ from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
 from tollbridge.domain.notifications import Receiver
 from tollbridge.domain.runs import Change, Flow, Paused, RunLimits
 from tollbridge.engine.drive import Drive
-from tollbridge.engine.groups import Group
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.notifier import Notifier
 from tollbridge.engine.permits import Share
@@ -41,6 +40,7 @@ from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import Http
 from tollbridge.services import clock, metrics, notifying, work
+from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
 from tollbridge.store import jobs
@@ -333,7 +333,7 @@ class Worker:
             log.info("due runs without a job", runs=found)
 
     async def _trim(self) -> None:
-        await work.trim(self._db, clock.now(), self._settings.keep_bodies)
+        await work.trim(self._db, clock.now(), self._settings.keep_bodies, self._settings.keep_events)
 
     async def _publish(self) -> None:
         counts = self.meter.take()
