@@ -27,6 +27,7 @@ from tollbridge.api import (
     permissions,
     products,
     runs,
+    scheduled_events,
     service_users,
 )
 
@@ -48,6 +49,7 @@ ROUTERS = (
     integrations.router,
     runs.router,
     events.router,
+    scheduled_events.router,
 )
 
 

@@ -70,6 +70,10 @@ def _fields(shape: Shape, more: Mapping[str, str] | None = None) -> Mapping[str,
     return {**AUDIT, **own, **(more or {})}
 
 
+def _dates(shape: Shape) -> tuple[str, ...]:
+    return tuple(name for name, rule in shape.fields.items() if rule.schema.get("format") in ("date", "date-time"))
+
+
 OURS: Mapping[str, Mapping[str, str]] = {
     "account": _fields(ACCOUNT),
     "bill": _fields(
@@ -88,6 +92,15 @@ OURS: Mapping[str, Mapping[str, str]] = {
     "product": _fields(PRODUCT),
 }
 """The entities that we hold, as events carry them: a bill without its line items."""
+
+_MOMENTS = ("dtCreated", "dtLastModified")
+DATES: Mapping[str, tuple[str, ...]] = {
+    "account": (*_dates(ACCOUNT), *_MOMENTS),
+    "bill": (*_dates(BILL), "dtApproved", "dtLocked", *_MOMENTS),
+    "billconfig": (*_dates(BILL_CONFIG), *_MOMENTS),
+    "product": (*_dates(PRODUCT), *_MOMENTS),
+}
+"""Which of their fields are days or moments."""
 
 _BILLING = (
     "balance balanceamount bill billconfig billjob charge counteradjustment scheduledbalancecharge "

@@ -39,7 +39,7 @@ from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import Http
-from tollbridge.services import clock, metrics, notifying, work
+from tollbridge.services import clock, metrics, notifying, schedules, work
 from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
@@ -65,6 +65,8 @@ BEAT, SWEEP = 0.25, 0.3
 """Parts of a lease between two signs of life and between two sweeps: a killed worker's runs go on after at most 1.3
 leases."""
 TRIM = timedelta(minutes=1)
+SCHEDULE = timedelta(seconds=10)
+"""How often a worker looks for scheduled events that are due."""
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -132,6 +134,7 @@ class Worker:
             asyncio.create_task(self._every(lease * BEAT, self._beat)),
             asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
             asyncio.create_task(self._every(TRIM, self._trim)),
+            asyncio.create_task(self._every(SCHEDULE, self._tell_due)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
@@ -334,6 +337,12 @@ class Worker:
 
     async def _trim(self) -> None:
         await work.trim(self._db, clock.now(), self._settings.keep_bodies, self._settings.keep_events)
+        await schedules.forget_told(self._db, clock.now())
+
+    async def _tell_due(self) -> None:
+        told = await schedules.tell_due(self._db, clock.now())
+        if told:
+            log.info("scheduled events told", events=told)
 
     async def _publish(self) -> None:
         counts = self.meter.take()
