@@ -248,3 +248,28 @@ async def test_old_events_are_forgotten_by_when_they_came_in(api: httpx.AsyncCli
         await db.pool.execute("UPDATE events SET received_at = $1 WHERE id = $2", now - age, id)
     await work.trim(db, now, timedelta(days=90), timedelta(days=28))
     assert await ids(api) == ["new"]
+
+
+async def test_scheduled_events_are_configured_and_named_among_the_types(api: httpx.AsyncClient) -> None:
+    body = {"name": "scheduled.bill.overdue", "entity": "Bill", "field": "dueDate", "offset": 7}
+    made = await send(api, "POST", "scheduledevents/configurations", body)
+    assert {name: made[name] for name in body} == body
+    assert (await send(api, "GET", "events/types"))["events"][-1] == body["name"]
+    assert body["name"] in (await send(api, "GET", "events/fields"))["events"]
+    for wrong, field in (
+        ({"name": "scheduled.account.x"}, "name"),
+        ({"field": "total"}, "field"),
+        ({"offset": 3651}, "offset"),
+    ):
+        status, refusal = await refused(api, "POST", "scheduledevents/configurations", body | wrong)
+        assert (status, refusal["field"]) == (400, field)
+    assert (await refused(api, "POST", "scheduledevents/configurations", body))[0] == 409
+    submitted = {"id": "s", "eventName": body["name"], "new": {"id": "b"}}
+    assert (await send(api, "POST", "events", submitted))["eventType"] == "ScheduledEvent"
+    changed = {**body, "offset": -7, "version": 1}
+    assert (await send(api, "PUT", f"scheduledevents/configurations/{made['id']}", changed))["offset"] == -7
+    assert (await refused(api, "PUT", f"scheduledevents/configurations/{made['id']}", changed))[0] == 409
+    await send(api, "DELETE", f"scheduledevents/configurations/{made['id']}")
+    assert (await refused(api, "POST", "events", {**submitted, "id": "t"}))[1]["code"] == "event.type"
+    # What was told stays.
+    assert await ids(api, eventName=body["name"]) == ["s"]

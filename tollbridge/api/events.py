@@ -85,7 +85,7 @@ async def submit_event(parts: TheParts, caller: MayWriteBilling, body: Body) -> 
 
 
 @router.get("/types")
-async def list_event_types(parts: TheParts, caller: MayRead) -> Json:
+async def get_event_types(parts: TheParts, caller: MayRead) -> Json:
     names = await events.types(parts.db, caller)
     return Json({"events": names, "onlyIfSubmitted": [name for name in names if events.only_if_submitted(name)]})
 
