@@ -94,6 +94,9 @@ async def test_no_route_gives_away_what_another_organization_has(
     user = await send(api, "POST", "serviceusers", {"name": SECRET, "role": "viewer"})
     key = await send(api, "POST", f"serviceusers/{user['id']}/accesskeys")
     await send(api, "POST", f"integrationconfigs/{integration['id']}/send")
+    await send(api, "POST", "events", {"id": "x", "eventName": "ingest.validation.failure", "new": {"m": SECRET}})
+    scheduled = {"id": "x", "name": f"scheduled.bill.{SECRET}", "entity": "Bill", "field": "endDate", "offset": 0}
+    await send(api, "POST", "scheduledevents/configurations", scheduled)
     run = (await send(api, "GET", "integrationruns"))["data"][0]
     ids = ["x", mapping["id"], integration["id"], user["id"], key["id"], run["id"]]
     before = await everything(api)
@@ -112,6 +115,7 @@ async def test_no_route_gives_away_what_another_organization_has(
 
 async def everything(api: httpx.AsyncClient) -> list[bytes]:
     nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers".split()
+    nouns += ["events", "scheduledevents/configurations"]
     return [(await api.get(noun)).content for noun in nouns]
 
 

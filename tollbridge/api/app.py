@@ -14,6 +14,7 @@ from tollbridge.api import (
     credentials,
     deliveries,
     errors,
+    events,
     external_mappings,
     health,
     imports,
@@ -26,6 +27,7 @@ from tollbridge.api import (
     permissions,
     products,
     runs,
+    scheduled_events,
     service_users,
 )
 
@@ -46,6 +48,8 @@ ROUTERS = (
     credentials.router,
     integrations.router,
     runs.router,
+    events.router,
+    scheduled_events.router,
 )
 
 
