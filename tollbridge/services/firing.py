@@ -4,3 +4,126 @@ Never the network: the runs that are made here are delivered by workers.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from functools import lru_cache
+from typing import Any
+
+from tollbridge.domain.calculation import Calculation, CalculationError, caret, compile_calculation
+from tollbridge.domain.errors import Refusal
+from tollbridge.domain.event_types import fields_of
+from tollbridge.domain.integrations import GlobalOptions, read_layer
+from tollbridge.domain.notifications import Occurrence, SentRule, envelope
+from tollbridge.services import clock
+from tollbridge.store import notifying, rules
+from tollbridge.store.db import Connection
+from tollbridge.store.events import Event
+from tollbridge.store.notifying import Linked, NewNotification, lane_of
+from tollbridge.store.rules import ActiveRule
+
+SYSTEM = "SYSTEM"
+
+
+@dataclass(frozen=True, slots=True)
+class Fired:
+    """A rule that fires on an event; with an `error` nobody knows whether it should have."""
+
+    rule: ActiveRule
+    error: str | None = None
+
+
+async def match(connection: Connection, events: Sequence[Event]) -> list[Sequence[Fired]]:
+    """The rules that fire on each of the events."""
+    found = await rules.matching(connection, {(event.org_id, event.name) for event in events}) if events else []
+    by_name: dict[tuple[str, str], list[ActiveRule]] = {}
+    for rule in found:
+        by_name.setdefault((rule.org_id, rule.event_name), []).append(rule)
+    return [_fired(by_name.get((event.org_id, event.name), ()), event) for event in events]
+
+
+async def fire(connection: Connection, fired: Iterable[tuple[Event, Sequence[Fired]]], now: datetime) -> None:
+    """Make the runs that carry the notifications of these events, for each webhook to which a rule is linked."""
+    concerned = [(event, each) for event, several in fired for each in several]
+    if not concerned:
+        return
+    linked: dict[tuple[str, str], list[Linked]] = {}
+    for link in await notifying.links(connection, sorted({(one.rule.org_id, one.rule.id) for _, one in concerned})):
+        linked.setdefault((link.org_id, link.rule_id), []).append(link)
+    await notifying.add(
+        connection,
+        [
+            notification(event, each, link, clock.new_id())
+            for event, each in concerned
+            for link in linked.get((each.rule.org_id, each.rule.id), ())
+            if _takes(link, event.account_id)
+        ],
+        now,
+    )
+
+
+def notification(event: Event, fired: Fired, link: Linked, id: str) -> NewNotification:
+    """The run that carries the event to the webhook."""
+    message_id = f"msg_{id}"
+    rule = SentRule(fired.rule.id, fired.rule.code, fired.rule.name)
+    return NewNotification(
+        id=id,
+        org_id=event.org_id,
+        created_by=SYSTEM,
+        integration_id=link.integration_id,
+        credential_id=link.credential_id,
+        webhook_id=link.webhook_id,
+        entity=("Notification", fired.rule.id),
+        event_id=event.id,
+        account_id=event.account_id,
+        lane=lane_of(link.webhook_id, event.account_id) if link.ordered else None,
+        message_id=message_id,
+        body=envelope(message_id, occurrence_of(event), rule),
+        hold_reason=link.hold_reason,
+        error=fired.error,
+    )
+
+
+def occurrence_of(event: Event) -> Occurrence:
+    """The event as rules and payloads see it."""
+    data: Mapping[str, Any] = event.body.get("eventData", {})
+    new, old = data.get("newDto"), data.get("oldDto")
+    if new is None and old is None:
+        # Errors and failures have no entity: they are told by what they say.
+        new = data
+    return Occurrence(event.id, event.name, event.happened_at, event.org_id, event.account_id, new, old)
+
+
+def _fired(candidates: Sequence[ActiveRule], event: Event) -> Sequence[Fired]:
+    if not candidates:
+        return ()
+    seen = occurrence_of(event)
+    values = {"new": seen.new, "old": seen.old}
+    return [fired for rule in candidates if (fired := _try(rule, values)) is not None]
+
+
+def _try(rule: ActiveRule, values: Mapping[str, Any]) -> Fired | None:
+    if rule.calculation is None:
+        return Fired(rule)
+    try:
+        return Fired(rule) if compiled(rule.calculation, rule.event_name).is_true(values) else None
+    except CalculationError as error:
+        message = f"The calculation of rule {rule.code} came to nothing: {error.message}."
+        return Fired(rule, f"{message}\n{caret(rule.calculation, error.at)}")
+    except Refusal as refusal:
+        # It was right when it was saved: the catalogue of fields has changed since.
+        return Fired(rule, f"The calculation of rule {rule.code} cannot be read any more. {refusal.message}")
+
+
+@lru_cache(maxsize=4096)
+def compiled(calculation: str, event_name: str) -> Calculation:
+    """A rule's calculation, compiled once; raises Invalid."""
+    return compile_calculation(calculation, fields_of(event_name))
+
+
+def _takes(link: Linked, account_id: str | None) -> bool:
+    options = read_layer(GlobalOptions, link.config)
+    if account_id in options.restricted_account_ids:
+        return False
+    return not options.account_ids or account_id in options.account_ids
