@@ -21,6 +21,12 @@ Call: TypeAlias = Callable[[Any, Ids], Any]
 
 ACCOUNT = {"code": "A", "name": "Acme", "email_address": "a@b.example"}
 CONFIG = {"destination": "Stripe", "entity_type": "Bill", "entity_id": "e"}
+HOOK = {
+    "name": "Hook",
+    "description": "To the ERP",
+    "url": "http://127.0.0.1:4011/in",
+    "credentials": {"type": "M3TER_SIGNED_REQUEST", "api_key": "key", "secret": "secret"},
+}
 MAPPING = {"m3ter_entity": "Account", "m3ter_id": "acme", "external_system": "Stripe", "external_table": "Customer"}
 
 # In this order; where a call makes something under an id of ours, those that follow find it in `ids`.
@@ -76,6 +82,12 @@ CALLS: dict[str, Call] = {
     "integration_configurations.update": lambda c, ids: c.integration_configurations.update(ids["config"], **CONFIG),
     "integration_configurations.enable": lambda c, ids: c.integration_configurations.enable(ids["config"]),
     "integration_configurations.delete": lambda c, ids: c.integration_configurations.delete(ids["config"]),
+    "webhooks.create": lambda c, _: c.webhooks.create(**HOOK, code="NEW", active=True),
+    "webhooks.retrieve": lambda c, ids: c.webhooks.retrieve(ids["hook"]),
+    "webhooks.update": lambda c, ids: c.webhooks.update(ids["hook"], **{**HOOK, "description": "Other"}),
+    "webhooks.list": lambda c, ids: c.webhooks.list(ids=[ids["hook"]], page_size=200),
+    "webhooks.set_active": lambda c, ids: c.webhooks.set_active(ids["hook"], active=False),
+    "webhooks.delete": lambda c, ids: c.webhooks.delete(ids["hook"]),
     "products.create": lambda c, _: c.products.create(code="P", name="Calls", extra_body={"id": "p"}),
     "products.retrieve": lambda c, _: c.products.retrieve("p"),
     "products.update": lambda c, _: c.products.update("p", code="P", name="Calls", version=1),
@@ -111,7 +123,9 @@ async def ids(api: httpx.AsyncClient, organization: NewOrganization) -> Ids:
     bare = await send(api, "POST", "integrationconfigs", config)
     key = httpx.BasicAuth(organization.key_id, organization.secret)
     basic = next(key.auth_flow(httpx.Request("GET", "http://x"))).headers["Authorization"]
-    return {"config": made["id"], "bare": bare["id"], "basic": basic}
+    signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
+    hook = await send(api, "POST", "integrationdestinations/webhooks", {**HOOK, "credentials": signed})
+    return {"config": made["id"], "bare": bare["id"], "hook": hook["id"], "basic": basic}
 
 
 @pytest.fixture
@@ -127,9 +141,8 @@ def options(base_url: str, organization: NewOrganization) -> dict[str, Any]:
 
 def test_no_operation_that_we_have_is_left_out() -> None:
     client = M3ter(api_key="a", api_secret="b", org_id="o")
-    resources = (
-        "authentication accounts bills bill_config external_mappings integration_configurations products".split()
-    )
+    resources = "authentication accounts bills bill_config external_mappings integration_configurations".split()
+    resources += ["products", "webhooks"]
     operations = {
         f"{resource}.{name}"
         for resource in resources

@@ -27,6 +27,9 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     await send(api, "POST", "externalmappings", mapping | {"externalId": "cus_1"})
     await send(api, "POST", "integrationconfigs", {"destination": "Stripe", "entityType": "Bill"})
     await send(api, "PUT", "bills/b", a_bill())
+    signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
+    hook = {"name": "Hook", "description": "To the ERP", "url": "http://127.0.0.1:4011/in", "credentials": signed}
+    await send(api, "POST", "integrationdestinations/webhooks", hook)
     described = 0
     for path, item in app.openapi()["paths"].items():
         plain = path.startswith(HERE) and "{" not in path.removeprefix(HERE)
@@ -41,7 +44,7 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     validator(app, {"$ref": "#/components/schemas/Error"}).validate(refusal)
 
 
-@pytest.mark.parametrize("name", ["Account", "Bill", "Run", "Integration"])
+@pytest.mark.parametrize("name", ["Account", "Bill", "Run", "Integration", "Webhook"])
 def test_what_is_described_is_used(app: FastAPI, name: str) -> None:
     assert f"#/components/schemas/{name}" in json.dumps(app.openapi()["paths"], default=float)
 

@@ -27,6 +27,7 @@ from tollbridge.api import (
     products,
     runs,
     service_users,
+    webhooks,
 )
 
 ROUTERS = (
@@ -45,6 +46,7 @@ ROUTERS = (
     imports.router,
     credentials.router,
     integrations.router,
+    webhooks.router,
     runs.router,
 )
 
