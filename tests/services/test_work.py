@@ -273,8 +273,8 @@ async def test_a_vendor_that_is_not_available_is_tried_again_and_then_given_up(w
     assert (await world.run(run_id)).status is RunStatus.ERROR
     ((name, body),) = await world.rows("SELECT name, body FROM events")
     assert name == "integration.perform.error"
-    assert body["eventData"]["message"] == "Stripe answered 503. It is tried again."
-    assert body["eventData"]["runId"] == run_id
+    assert body["eventData"]["newDto"]["message"] == "Stripe answered 503. It is tried again."
+    assert body["eventData"]["newDto"]["runId"] == run_id
 
 
 async def test_a_pause_is_no_attempt(world: World) -> None:

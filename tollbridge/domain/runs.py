@@ -54,6 +54,8 @@ class HoldReason(StrEnum):
     DISCONNECTED = "disconnected"
     CHANGED = "changed"
     """The bill changed or was deleted after it was delivered: a person chooses what is done about what stands there."""
+    RECOVERING = "recovering"
+    """The webhook is being brought back; the notification goes out in its turn, or when that goes on."""
 
 
 class RunStatus(StrEnum):

@@ -39,8 +39,8 @@ from tollbridge.engine.notifier import Notifier
 from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
-from tollbridge.outbound.http import Http
-from tollbridge.services import clock, metrics, notifying, work
+from tollbridge.outbound.http import WEBHOOK, Http
+from tollbridge.services import bringing_back, clock, metrics, notifying, work
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
 from tollbridge.store import jobs
@@ -65,6 +65,8 @@ BEAT, SWEEP = 0.25, 0.3
 """Parts of a lease between two signs of life and between two sweeps: a killed worker's runs go on after at most 1.3
 leases."""
 TRIM = timedelta(minutes=1)
+BRING_BACK = timedelta(seconds=0.5)
+"""How often is looked after webhooks that are brought back."""
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -133,6 +135,7 @@ class Worker:
             asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
             asyncio.create_task(self._every(TRIM, self._trim)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
+            asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
         notifier = asyncio.create_task(self._notifier.run(stop))
@@ -332,6 +335,9 @@ class Worker:
         if found:
             log.info("due runs without a job", runs=found)
 
+    async def _bring_back(self) -> None:
+        await bringing_back.step(self._db, clock.now())
+
     async def _trim(self) -> None:
         await work.trim(self._db, clock.now(), self._settings.keep_bodies)
 
@@ -379,7 +385,7 @@ class Worker:
         await work.block_until(self._db, credential_id, clock.now() + wait)
 
     async def _send_notification(self, request: Request) -> Reply | NoReply:
-        return await self._http.perform("", request)
+        return await self._http.perform("", request, WEBHOOK)
 
     async def send(self, system: System, request: Request) -> Reply | NoReply:
         return await self._http.perform(self._settings.vendor_urls.get(system.key, system.base_url), request)

@@ -10,9 +10,9 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tollbridge.domain import events as domain_events
 from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
+from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.flows import Checked, Outcome, Previewed
 from tollbridge.domain.notifications import Schedule
 from tollbridge.domain.runs import (
@@ -28,7 +28,8 @@ from tollbridge.domain.runs import (
 )
 from tollbridge.services import clock
 from tollbridge.services.claiming import DOCUMENT
-from tollbridge.store import claims, events, jobs, ledger, previews, standing
+from tollbridge.services.raising import raise_events
+from tollbridge.store import claims, jobs, ledger, previews, standing
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
 
@@ -75,7 +76,7 @@ async def apply(
     told = [
         run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
     ]
-    await events.add(connection, [_event(runs[run_id], changes[run_id], now) for run_id in told])
+    await raise_events(connection, [_event(runs[run_id], changes[run_id], now) for run_id in told], now)
     marks = {key: failed for key, failed in _marks(runs, changes).items() if key in markable}
     await standing.mark(connection, marks, now)
     # Notifications have no jobs, lanes or kept replies, and nobody waits for the end of one.
@@ -194,25 +195,17 @@ async def _accept(
     await claims.accept_credential(connection, key, tenant, checked.tenant_name, secrets, now)
 
 
-def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Event:
-    fault = change.fault
-    assert fault is not None
+def _event(run: Mapping[str, Any], change: Change, now: datetime) -> Event:
+    assert change.fault is not None
     assert change.event is not None
-    return events.Event(
+    return run_failed(
+        clock.new_id(),
+        change.event,
+        change.fault,
+        now,
         org_id=run["org_id"],
-        id=clock.new_id(),
-        name=change.event,
-        type=domain_events.INTEGRATION_EVENT,
-        happened_at=now,
-        account_id=run["account_id"],
-        resource_id=run["entity_id"],
-        integration_id=run["integration_id"],
         run_id=run["id"],
-        body=domain_events.error_body(
-            fault,
-            run_id=run["id"],
-            integration_id=run["integration_id"],
-            account_id=run["account_id"],
-            entity_id=run["entity_id"],
-        ),
+        integration_id=run["integration_id"],
+        account_id=run["account_id"],
+        entity_id=run["entity_id"],
     )

@@ -346,3 +346,9 @@ async def unstarted_of(connection: Connection, org_id: str, integration_id: str)
         integration_id,
     )
     return [(row["id"], row["lane"]) for row in rows]
+
+
+async def state_of(connection: Connection, run_id: str) -> tuple[RunState | None, str | None]:
+    """The state of the run and what it says where it failed; None where there is no such run."""
+    row = await connection.fetchrow("SELECT state, error FROM runs WHERE id = $1", run_id)
+    return (RunState(row["state"]), row["error"]) if row else (None, None)

@@ -206,6 +206,20 @@ run_payloads = Table(
     _id("run_id", primary_key=True),
     _col("body", Text),
 )
+bring_backs = Table(
+    "bring_backs",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("webhook_id", primary_key=True),
+    _id("test_run_id"),
+    _col("state", Text),
+    _col("note", Text, nullable=True),
+    _col("total", BigInteger),
+    _when("since"),
+    _when("started_at"),
+    _col("started_by", Text),
+    _when("updated_at"),
+)
 run_snapshots = Table(
     "run_snapshots",
     metadata,
