@@ -58,6 +58,11 @@ class Settings:
         "Networks of your own that webhooks may reach although they are not public: 10.20.0.0/16,fd12:3456::/32.",
     ] = ()
     allow_http: Annotated[bool, "true: webhooks may use http:// as well."] = False
+    echo_webhook_secrets: Annotated[
+        bool,
+        "true: answers about webhooks contain their API key and secret, as m3ter's Terraform provider expects. Whoever"
+        " may read webhooks then reads their secrets.",
+    ] = False
     proxy: Annotated[
         str,
         "Proxy through which vendors are reached, as http://user:password@host:3128. Addresses of this machine are"

@@ -53,7 +53,8 @@ async def test_what_is_not_set_is_left_out_and_a_name_is_given(api: httpx.AsyncC
     ("change", "field"),
     [
         ({"destination": None}, "destination"),
-        ({"destination": "Webhook"}, "destination"),
+        ({"destination": "Webhook"}, "entityType"),
+        ({"destination": "Fax"}, "destination"),
         ({"entityType": "Notification"}, "entityType"),
         ({"configData": {"accountFilter": "x"}}, "configData.accountFilter"),
         ({"configData": {"memo": "a\x00"}}, "configData.memo"),

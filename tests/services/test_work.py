@@ -13,8 +13,9 @@ from tests.services.world import CALLER, LEASE, LIMITS, NOW, ORG, TENANT, World,
 from tollbridge.domain.conversation import Entry, LedgerState, StepDone, StepKind, StepState
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import Checked, Delivered, Reply, Skipped, Subject, Written
+from tollbridge.domain.integrations import IntegrationStatus
 from tollbridge.domain.runs import Flow, HoldReason, Paused, RunState, RunStatus
-from tollbridge.services import runs, work
+from tollbridge.services import integrations, runs, work
 from tollbridge.services.sealing import seal_fields
 from tollbridge.services.work import Settlement
 from tollbridge.store import restores
@@ -386,11 +387,9 @@ async def test_a_fault_for_good_fails_the_run_and_tells_what_to_do(world: World)
     assert (run.state, run.error, run.hint) == (RunState.FAILED, WRONG.message, WRONG.hint)
     ((name,),) = await world.rows("SELECT name FROM events")
     assert name == "integration.validation.error"
-    async with world.db.transaction() as tx:
-        assert await runs.failed_integrations(tx, ORG, ["int"]) == {"int"}
+    assert (await integrations.retrieve(world.db, CALLER, "int")).standing.status is IntegrationStatus.FAILED
     await world.deliver(await world.send("next", "a"))
-    async with world.db.transaction() as tx:
-        assert await runs.failed_integrations(tx, ORG, ["int"]) == set()
+    assert (await integrations.retrieve(world.db, CALLER, "int")).standing.status is IntegrationStatus.CONNECTED
 
 
 async def test_workers_share_the_requests_and_slots_of_a_credential(world: World) -> None:

@@ -29,6 +29,7 @@ from tollbridge.api import (
     runs,
     scheduled_events,
     service_users,
+    webhooks,
 )
 
 ROUTERS = (
@@ -47,6 +48,7 @@ ROUTERS = (
     imports.router,
     credentials.router,
     integrations.router,
+    webhooks.router,
     runs.router,
     events.router,
     scheduled_events.router,

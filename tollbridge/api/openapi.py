@@ -19,7 +19,7 @@ from tollbridge.domain.event_types import Category
 from tollbridge.domain.fields import Shape
 from tollbridge.domain.runs import RunState, RunStatus
 from tollbridge.domain.schedules import SCHEDULED_EVENT
-from tollbridge.services import integrations, service_users
+from tollbridge.services import integrations, service_users, webhooks
 
 Schema = Mapping[str, Any]
 
@@ -78,6 +78,20 @@ _RUN = {
 _INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
 _KEY = {"id": _TEXT, "apiKey": _TEXT, "serviceUserId": _TEXT, "active": _FLAG, "dtCreated": _MOMENT}
 
+_SHOWN = {**_TEXT, "description": "Only with TOLLBRIDGE_ECHO_WEBHOOK_SECRETS."}
+_WEBHOOK_CREDENTIAL = _object(
+    {
+        **_AUDIT,
+        **_texts("name type destination destinationId"),
+        "previousSecretUntil": _MOMENT,
+        "apiKey": _SHOWN,
+        "secret": _SHOWN,
+    },
+    "id",
+    "type",
+    "destination",
+)
+
 COMPONENTS: Mapping[str, Schema] = {
     "Account": _entity(ACCOUNT),
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
@@ -121,6 +135,8 @@ COMPONENTS: Mapping[str, Schema] = {
     "Run": _object({**_AUDIT, **_RUN}, "id", "status", "entityType", "entityId", "destination"),
     "ScheduledEvent": _entity(SCHEDULED_EVENT),
     "ServiceUser": _entity(service_users.BODY),
+    "Webhook": _entity(webhooks.BODY, {"credentials": _WEBHOOK_CREDENTIAL, "downSince": _MOMENT}),
+    "WebhookHealth": _object({"delivered": _COUNT, "pending": _COUNT, "failed": _COUNT, "downSince": _MOMENT}),
 }
 
 _OF_NOUN = {
@@ -130,6 +146,7 @@ _OF_NOUN = {
     "events": "Event",
     "externalmappings": "ExternalMapping",
     "integrationcredentials": "Credential",
+    "integrationdestinations": "Webhook",
     "integrationruns": "Run",
     "lineitems": "LineItem",
     "products": "Product",
@@ -157,6 +174,7 @@ _OF_OPERATION = {
     "list_line_items": "LineItem",
     "retrieve_integration": "Integration",
     "retrieve_line_item": "LineItem",
+    "retrieve_webhook_health": "WebhookHealth",
     "update_integration": "Integration",
 }
 _OWN = {"get_run_log", "get_run_steps", "list_deliveries_of_bill", "end_date_billing_entities"}

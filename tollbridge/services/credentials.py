@@ -13,6 +13,7 @@ from typing import Any
 from tollbridge.domain.errors import Conflict, FaultKind, Invalid, Unavailable
 from tollbridge.domain.fields import Shape, boolean, did_you_mean, integer, required, shown, text, trimmed
 from tollbridge.domain.integrations import CredentialStatus
+from tollbridge.domain.notifications import SYSTEM as WEBHOOK
 from tollbridge.domain.runs import RunState
 from tollbridge.services import clock, runs, systems
 from tollbridge.services.caller import Caller
@@ -65,6 +66,7 @@ async def create(parts: Parts, caller: Caller, body: Any) -> Saved:
     """
     kept = BODY.check(body)
     destination = systems.find(kept["destination"])
+    _not_a_webhooks(destination.system.key)
     secrets = _secrets(destination, kept, body)
     systems.check_credential(destination, secrets)
     id, now = clock.new_id(), clock.now()
@@ -98,6 +100,7 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
     run_id = None
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        _not_a_webhooks(record["system"])
         check_version(record, body)
         destination = systems.find(kept["destination"])
         if destination.system.key != record["system"]:
@@ -127,6 +130,7 @@ async def check(parts: Parts, caller: Caller, id: str) -> Saved:
     """Check the credential again, as it is."""
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN)
+        _not_a_webhooks(record["system"])
         await _need_worker(tx)
         run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
     await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
@@ -149,6 +153,7 @@ async def delete(parts: Parts, caller: Caller, id: str) -> Record:
     """Delete the credential; raises Conflict that names the integrations which still use it."""
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        _not_a_webhooks(record["system"])
         users = await integrations.names_using(tx, caller.org_id, id)
         if users:
             raise Conflict(
@@ -159,6 +164,17 @@ async def delete(parts: Parts, caller: Caller, id: str) -> Record:
         await runs.cancel_checks(tx, caller.org_id, id, clock.now())
         await records.remove(tx, credentials, caller.org_id, id)
     return record
+
+
+def _not_a_webhooks(system: str) -> None:
+    """Raises Conflict where the credential is a webhook's: it is made, changed and deleted with it."""
+    if system == WEBHOOK:
+        raise Conflict(
+            "credential.webhook",
+            "The credential of a webhook belongs to it: it is made, changed and deleted with the webhook.",
+            "Give the API key and the secret at integrationdestinations/webhooks, in its credentials.",
+            "destination",
+        )
 
 
 def _secrets(destination: Destination, kept: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:

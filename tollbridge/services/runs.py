@@ -311,12 +311,6 @@ async def latest_runs(tx: Tx, org_id: str, entity_type: str, entity_ids: Sequenc
     return {row.entity_id: _run(row) for row in await run_reader.latest(tx, org_id, entity_type, entity_ids)}
 
 
-async def failed_integrations(tx: Tx, org_id: str, integration_ids: Sequence[str]) -> set[str]:
-    """Those of the integrations whose latest finished run failed."""
-    states = await run_reader.latest_finished(tx, org_id, integration_ids)
-    return {id for id, state in states.items() if state == RunState.FAILED}
-
-
 async def run_log(tx: Tx, org_id: str, run_id: str) -> RunLog:
     """Everything that is kept of the run; raises NotFound."""
     run = await get_run(tx, org_id, run_id)

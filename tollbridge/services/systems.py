@@ -95,12 +95,12 @@ def option_layers(destination: Destination, entity_type: str) -> list[tuple[str,
     return [("global", GlobalOptions), *entity, ("destination", destination.connector.config)]
 
 
-def check_credential(destination: Destination, fields: Mapping[str, Any]) -> None:
+def check_credential(destination: Destination, fields: Mapping[str, Any], path: str = "") -> None:
     """Raises Invalid where these are not the fields of a credential for the system; never repeats a value."""
     try:
         read_credential(destination.connector, destination.system, fields)
     except ValidationError as error:
-        raise _refusal(error, "credential.invalid", "", show=False) from None
+        raise _refusal(error, "credential.invalid", path, show=False) from None
 
 
 def credential_fields(destination: Destination) -> Sequence[str]:
