@@ -121,7 +121,7 @@ async def _deliver_here(it: Stage, db: Database, url: str) -> None:
         it.parts.settings, vendor_urls={"STRIPE": url}, rate_limits={"STRIPE": str(NO_LIMIT)}, database_url=db.dsn
     )
     stop = asyncio.Event()
-    async with Http(settings.request_timeout) as http:
+    async with Http(settings) as http:
         work = asyncio.create_task(Worker(settings, db, it.parts.vault, http).run(stop))
         async with asyncio.timeout(PATIENCE):
             while await it.parts.db.pool.fetchval(  # noqa: ASYNC110 (nobody tells)

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import timedelta
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, get_args, get_type_hints
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _RATES = "TOLLBRIDGE_RATE_LIMITS"
+_PROXY = re.compile(r"http://([^\s/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
+_SWITCH = {"true": True, "false": False}
 _LEAST, _MOST = 0.001, 10**9
 
 
@@ -49,6 +53,22 @@ class Settings:
     rate_limits: Annotated[
         Mapping[str, str], "Other rate limits for systems, in requests per second per credential: STRIPE=100."
     ] = field(default_factory=dict)
+    allow_networks: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        "Networks of your own that webhooks may reach although they are not public: 10.20.0.0/16,fd12:3456::/32.",
+    ] = ()
+    allow_http: Annotated[bool, "true: webhooks may use http:// as well."] = False
+    proxy: Annotated[
+        str,
+        "Proxy through which vendors are reached, as http://user:password@host:3128. Addresses of this machine are"
+        " reached without it.",
+    ] = field(default="", repr=False)
+    webhook_proxy: Annotated[
+        str, "Proxy through which webhooks are sent. It resolves their names and must itself refuse inner addresses."
+    ] = field(default="", repr=False)
+    ca_file: Annotated[
+        str, "Certificates, as PEM, of authorities that are trusted besides those of the operating system."
+    ] = ""
     request_timeout: Annotated[timedelta, "Longest time for one request to a vendor."] = timedelta(seconds=60)
     run_timeout: Annotated[timedelta, "Longest working time of one run; waiting does not count."] = timedelta(
         minutes=30
@@ -93,8 +113,16 @@ def _parse(name: str, text: str, kind: object) -> object:
         return timedelta(seconds=_number(name, text, "a number of seconds"))
     if kind is Path:
         return Path(text).expanduser().absolute()
+    if kind is bool:
+        return _switch(name, text)
+    if kind == tuple[IPv4Network | IPv6Network, ...]:
+        return _networks(name, text)
     if kind == Mapping[str, str]:
         return _map(name, text)
+    if name in ("TOLLBRIDGE_PROXY", "TOLLBRIDGE_WEBHOOK_PROXY"):
+        return _proxy(name, text)
+    if name == "TOLLBRIDGE_CA_FILE":
+        return _certificates(name, text)
     if name == "TOLLBRIDGE_LOG_LEVEL" and text not in LOG_LEVELS:
         raise ValueError(f"{name} is {text!r}, but must be one of {', '.join(LOG_LEVELS)}")
     return text
@@ -111,6 +139,40 @@ def _number(name: str, text: str, expected: str) -> float:
     if not least <= value <= most:
         raise ValueError(f"{name} is {text!r}, but must be {expected} from {least} to {most}")
     return value
+
+
+def _switch(name: str, text: str) -> bool:
+    if text.lower() not in _SWITCH:
+        raise ValueError(f"{name} is {text!r}, but must be true or false")
+    return _SWITCH[text.lower()]
+
+
+def _networks(name: str, text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    found = []
+    for entry in filter(None, (part.strip() for part in text.split(","))):
+        try:
+            found.append(ip_network(entry))
+        except ValueError as error:
+            raise ValueError(f"{name} has the entry {entry!r}, but each must be as 10.20.0.0/16 ({error})") from error
+    return tuple(found)
+
+
+def _proxy(name: str, text: str) -> str:
+    if text and not _PROXY.fullmatch(text):
+        # The value is not repeated: it may hold a password.
+        raise ValueError(f"{name} is not well-formed: it must be as http://user:password@proxy.example.com:3128")
+    return text
+
+
+def _certificates(name: str, text: str) -> str:
+    if text:
+        import ssl
+
+        try:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cafile=text)
+        except OSError as error:
+            raise ValueError(f"{name} is {text!r}, but must be a file of certificates as PEM ({error})") from error
+    return text
 
 
 def _map(name: str, text: str) -> dict[str, str]:

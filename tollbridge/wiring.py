@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
+from tollbridge.outbound.guard import Guard
 from tollbridge.services.access import Gate
 from tollbridge.services.parts import Parts
 from tollbridge.settings import Settings
@@ -66,7 +67,7 @@ def connect(settings: Settings, db: Database) -> Parts:
     vault = open_vault(settings)
     older = vault.derive_older("access tokens")
     gate = Gate(db, vault.derive("access tokens"), settings.token_lifetime, older_keys=older)
-    return Parts(settings, db, vault, gate)
+    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed)
 
 
 def build_app(settings: Settings) -> FastAPI:
@@ -97,7 +98,7 @@ async def run_worker(settings: Settings) -> None:
 
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, on_signal)
-    async with open_database(settings) as db, Http(settings.request_timeout) as http:
+    async with open_database(settings) as db, Http(settings) as http:
         await require_current(db.dsn)
         _spare_the_collector()
         if not await Worker(settings, db, open_vault(settings), http).run(stop):

@@ -12,7 +12,8 @@ from decimal import Decimal
 from aiohttp import web
 
 from tollbridge.domain.flows import NoReply, Reply, Request
-from tollbridge.outbound.http import Http
+from tollbridge.outbound.http import Http, Policy
+from tollbridge.settings import Settings
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 LONG = timedelta(seconds=20)
@@ -48,8 +49,8 @@ async def raw_server(answer: bytes) -> AsyncIterator[str]:
 
 
 async def perform(url: str, request: Request, timeout: timedelta = LONG, max_reply: int = 1000) -> Reply | NoReply:
-    async with Http(timeout, max_reply) as http:
-        return await http.perform(url, request)
+    async with Http(Settings()) as http:
+        return await http.perform(url, request, Policy(timeout, keep=max_reply))
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -118,7 +119,7 @@ async def test_redirects_are_not_followed_and_cookies_not_kept() -> None:
         seen.append(request.headers.get("cookie"))
         return web.Response(status=307, headers={"Location": "/other", "Set-Cookie": "a=b"})
 
-    async with serving(elsewhere) as url, Http(LONG) as http:
+    async with serving(elsewhere) as url, Http(Settings()) as http:
         for _ in range(2):
             reply = await http.perform(url, Request("POST", "/"))
             assert isinstance(reply, Reply)

@@ -1,4 +1,4 @@
-"""Requests to vendors: one HTTP client for all of them. The only place that opens sockets to other systems.
+"""Requests to other systems: one HTTP client for all of them. The only place that opens sockets to them.
 
 It performs exactly the request that it is given: no redirects, no cookies, no proxy from the environment. It knows no
 vendor, no credential and no run.
@@ -7,71 +7,141 @@ vendor, no credential and no run.
 from __future__ import annotations
 
 import asyncio
+import ssl
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import lru_cache
 from importlib.metadata import version
+from typing import Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from yarl import URL
 
 from tollbridge.domain import json_text
 from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.outbound.guard import ForbiddenAddress, Guard
+from tollbridge.settings import Settings
 
-CONNECT_TIMEOUT = 5.0
-"""Seconds for name, connection and TLS together."""
-MAX_REPLY = 8 * 1024 * 1024
-"""Bytes of a reply's body that are read; a longer one counts as no reply."""
 KEEP_ALIVE = 15.0
 """Seconds that an idle connection is kept; shorter than what servers keep, so that few sends meet a closed one."""
 
 
-class Http:
-    """The client; used inside its own context: `async with Http(timeout) as http`."""
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """How an exchange is done. What is not said is as for vendors.
 
-    def __init__(self, timeout: timedelta, max_reply: int = MAX_REPLY) -> None:
-        self._timeout = timeout
-        self._max_reply = max_reply
+    `timeout` covers the whole exchange, to the last byte of the answer that is kept; `connect` name, connection and TLS
+    together. `keep` are the bytes of the answer's body, unpacked, that are kept: a longer body is cut there where `cut`
+    says so, and counts as no reply otherwise. A guarded exchange goes to a URL that a customer gave.
+    """
+
+    timeout: timedelta
+    connect: timedelta = timedelta(seconds=5)
+    guarded: bool = False
+    keep: int = 8 * 1024 * 1024
+    cut: bool = False
+
+
+WEBHOOK = Policy(timedelta(seconds=15), guarded=True, keep=16 * 1024, cut=True)
+
+
+class Http:
+    """The client; used inside its own context: `async with Http(settings) as http`."""
+
+    def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
+        self._settings = settings
+        self._resolver = resolver
+        self._vendor = Policy(settings.request_timeout)
+        self._guard = Guard(settings)
 
     async def __aenter__(self) -> Http:
-        self._session = aiohttp.ClientSession(
-            # Permits bound what is in flight, so the connector itself does not.
-            connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEEP_ALIVE),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=aiohttp.ClientTimeout(total=self._timeout.total_seconds(), connect=CONNECT_TIMEOUT),
-            trust_env=False,
-            headers={"User-Agent": f"Tollbridge/{version('tollbridge')}"},
-        )
+        trust = ssl.create_default_context()
+        if self._settings.ca_file:
+            trust.load_verify_locations(self._settings.ca_file)
+        # Through a proxy, the proxy is all that is dialled: it judges in our place.
+        factory = None if self._settings.webhook_proxy else self._guard.open_socket
+        self._open = self._session(trust)
+        self._guarded = self._session(trust, socket_factory=factory)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._session.close()
+        await self._open.close()
+        await self._guarded.close()
 
-    async def perform(self, base_url: str, request: Request) -> Reply | NoReply:
-        """Send the request to the path below the base address and read the whole reply, whatever its status."""
-        url = URL(base_url.rstrip("/") + request.path)
+    async def perform(self, base_url: str, request: Request, policy: Policy | None = None) -> Reply | NoReply:
+        """Send the request to the path below the base address and read the reply, whatever its status.
+
+        The path of a webhook is empty: its URL is used as it stands.
+        """
+        policy = policy or self._vendor
+        address = base_url.rstrip("/") + request.path if request.path else base_url
+        if policy.guarded and (refusal := self._guard.refusal_of(address)):
+            return NoReply(refusal, sent=False)
+        url = URL(address)
         headers, body = _encode(request)
         try:
-            async with self._session.request(
+            async with (self._guarded if policy.guarded else self._open).request(
                 request.method,
                 url.update_query(request.query) if request.query else url,
                 headers=headers,
                 data=body,
                 allow_redirects=False,
+                timeout=_timeout(policy),
+                proxy=self._proxy(url, policy),
             ) as response:
-                content = bytearray()
-                async for chunk in response.content.iter_any():
-                    content += chunk
-                    if len(content) > self._max_reply:
-                        response.close()
-                        return NoReply(f"The reply is longer than {self._max_reply} bytes.", sent=True)
-                names = {name.lower(): value for name, value in response.headers.items()}
-                return Reply(response.status, names, bytes(content))
+                return await _read(response, policy)
         # Only what surely happened before there was a connection was surely not sent.
         except aiohttp.ConnectionTimeoutError:
-            return NoReply(f"No connection within {CONNECT_TIMEOUT:g} seconds.", sent=False)
+            return NoReply(f"No connection within {policy.connect.total_seconds():g} seconds.", sent=False)
         except TimeoutError:
-            return NoReply(f"No reply within {self._timeout.total_seconds():g} seconds.", sent=True)
+            return NoReply(f"No reply within {policy.timeout.total_seconds():g} seconds.", sent=True)
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            return NoReply(_reason(error), sent=not isinstance(error, aiohttp.ClientConnectorError))
+            return NoReply(_reason(error), sent=not isinstance(error, _NOT_SENT))
+
+    def _session(self, trust: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
+        # Permits bound what is in flight, so the connector itself does not.
+        connector = aiohttp.TCPConnector(
+            limit=0, keepalive_timeout=KEEP_ALIVE, ssl=trust, resolver=self._resolver, **more
+        )
+        return aiohttp.ClientSession(
+            connector=connector,
+            cookie_jar=aiohttp.DummyCookieJar(),
+            trust_env=False,
+            headers={"User-Agent": f"Tollbridge/{version('tollbridge')}"},
+        )
+
+    def _proxy(self, url: URL, policy: Policy) -> str | None:
+        if policy.guarded:
+            return self._settings.webhook_proxy or None
+        # A stand-in on this machine is nothing that a proxy elsewhere could reach.
+        return None if url.host in _HERE else self._settings.proxy or None
+
+
+_HERE = ("127.0.0.1", "::1", "localhost")
+_NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
+
+
+async def _read(response: aiohttp.ClientResponse, policy: Policy) -> Reply | NoReply:
+    content = bytearray()
+    async for chunk in response.content.iter_any():
+        content += chunk
+        if len(content) > policy.keep:
+            # Not read to the end: the connection is of no more use.
+            response.close()
+            if not policy.cut:
+                return NoReply(f"The reply is longer than {policy.keep} bytes.", sent=True)
+            del content[policy.keep :]
+            break
+    names = {name.lower(): value for name, value in response.headers.items()}
+    return Reply(response.status, names, bytes(content))
+
+
+@lru_cache
+def _timeout(policy: Policy) -> aiohttp.ClientTimeout:
+    total = policy.timeout.total_seconds()
+    # The threshold is where aiohttp begins to round up to whole seconds.
+    return aiohttp.ClientTimeout(total, connect=policy.connect.total_seconds(), ceil_threshold=total + 1)
 
 
 def _encode(request: Request) -> tuple[list[tuple[str, str]], bytes | None]:
@@ -90,9 +160,18 @@ def _reason(error: Exception) -> str:
         case aiohttp.ClientConnectorDNSError():
             return f"The name {error.host} cannot be resolved."
         case aiohttp.ClientConnectorCertificateError():
-            return f"The certificate of {error.host} is not valid."
+            cause = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
+            return f"The certificate of {error.host} is not valid: {cause.rstrip('.')}."
+        case aiohttp.ClientConnectorSSLError():
+            return f"No encrypted connection to {error.host} port {error.port} ({error.os_error})."
+        case aiohttp.ClientConnectorError() if isinstance(error.os_error, ForbiddenAddress):
+            return f"{error.host} was not called: {error.os_error}"
+        case aiohttp.ClientProxyConnectionError():
+            return f"The proxy {error.host} port {error.port} does not accept connections ({error.os_error})."
         case aiohttp.ClientConnectorError():
             return f"{error.host} port {error.port} does not accept connections ({error.strerror or error.os_error})."
+        case aiohttp.ClientHttpProxyError():
+            return f"The proxy refused the connection: {error.status} {error.message}."
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             return "The connection was closed before a reply came."
         case aiohttp.ClientPayloadError():

@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Protocol
 
 from tollbridge.services.access import Gate
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database
 from tollbridge.vault import Vault
+
+
+class ResolveAllowed(Protocol):
+    """Whether webhooks may be sent to the URL: resolves its host, so it is asked before the transaction.
+
+    Raises Invalid that names the address, the reason and the field.
+    """
+
+    async def __call__(self, url: str, field: str | None = "url") -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,3 +28,4 @@ class Parts:
     db: Database
     vault: Vault
     gate: Gate
+    resolve_allowed: ResolveAllowed
