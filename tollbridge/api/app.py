@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from tollbridge.api import (
     accounts,
+    alerts,
     bill_config,
     bills,
     credentials,
@@ -46,6 +47,7 @@ ROUTERS = (
     credentials.router,
     integrations.router,
     runs.router,
+    alerts.router,
 )
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from tollbridge.domain import events as domain_events
 from tollbridge.domain import json_text
+from tollbridge.domain.alerts import Alert, credential_cause, credential_invalid, run_failed
 from tollbridge.domain.conversation import StepDone
 from tollbridge.domain.flows import Checked, Outcome, Previewed
 from tollbridge.domain.runs import (
@@ -25,11 +26,13 @@ from tollbridge.domain.runs import (
     judge_check,
     tenant_key,
 )
-from tollbridge.services import clock
+from tollbridge.services import alerts, clock
 from tollbridge.services.claiming import DOCUMENT
 from tollbridge.store import claims, events, jobs, ledger, previews
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
+
+WORKS = "the credential was checked and works."
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,12 +68,13 @@ async def apply(
         connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
     )
     await ledger.finish(connection, _finished(runs, changes, now))
-    found = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
-    await previews.keep(connection, found)
+    shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
+    await previews.keep(connection, shown)
     told = [
         run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
     ]
-    await events.add(connection, [_event(runs[run_id], changes[run_id], now) for run_id in told])
+    raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
+    await events.add(connection, list(raised.values()))
     waiting = [run_id for run_id, change in changes.items() if change.state is RunState.WAITING]
     await jobs.enqueue(
         connection,
@@ -87,6 +91,10 @@ async def apply(
         for run_id, change in changes.items()
         if change.checked is not None
     ]
+    # Last, since others wait for the alert that they share.
+    await alerts.resolve_all(connection, {(org_id, credential_cause(id)): WORKS for org_id, id in working}, now)
+    found = [_alert(runs[run_id], changes[run_id], event.id) for run_id, event in raised.items()]
+    await alerts.raise_alerts(connection, [alert for alert in found if alert is not None], now)
     return changes, working
 
 
@@ -196,3 +204,16 @@ def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Even
             entity_id=run["entity_id"],
         ),
     )
+
+
+def _alert(run: Mapping[str, Any], change: Change, event_id: str) -> Alert | None:
+    """What a run whose event is raised makes an alert of: a credential that turned invalid, or a run that failed; what
+    is held for a person's choice is none."""
+    org_id, integration_id = run["org_id"], run["integration_id"]
+    behind = {"run_id": run["id"], "event_id": event_id}
+    if change.credential_error is not None:
+        credential_id, error = run["credential_id"], change.credential_error
+        return credential_invalid(org_id, credential_id, error, integration_id=integration_id, **behind)
+    if change.state is RunState.FAILED and change.fault is not None:
+        return run_failed(org_id, integration_id, change.fault, **behind)
+    return None
