@@ -95,7 +95,10 @@ async def test_no_route_gives_away_what_another_organization_has(
     key = await send(api, "POST", f"serviceusers/{user['id']}/accesskeys")
     await send(api, "POST", f"integrationconfigs/{integration['id']}/send")
     run = (await send(api, "GET", "integrationruns"))["data"][0]
-    ids = ["x", mapping["id"], integration["id"], user["id"], key["id"], run["id"]]
+    await send(api, "POST", f"integrationconfigs/{integration['id']}/disable", {"reason": SECRET})
+    alert = (await send(api, "GET", "alerts"))["data"][0]
+    assert SECRET in alert["description"]
+    ids = ["x", alert["id"], mapping["id"], integration["id"], user["id"], key["id"], run["id"]]
     before = await everything(api)
     other = await organizations.create(parts.db, "Other", "other")
     headers = await tokens(other.org_id, Role.ADMINISTRATOR)
@@ -111,7 +114,7 @@ async def test_no_route_gives_away_what_another_organization_has(
 
 
 async def everything(api: httpx.AsyncClient) -> list[bytes]:
-    nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers".split()
+    nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers alerts".split()
     return [(await api.get(noun)).content for noun in nouns]
 
 

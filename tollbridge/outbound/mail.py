@@ -64,8 +64,8 @@ class Mailer:
 
     async def send(self, mail: Mail) -> NotSent | None:
         """Hand the message over; None where the server took it."""
-        message = self._message(mail)
         try:
+            message = self._message(mail)
             async with self._connected() as server:
                 await server.send_message(message, sender=self.sender.addr_spec, recipients=[mail.recipient])
         except (aiosmtplib.SMTPException, OSError, ValueError) as error:
@@ -124,4 +124,6 @@ def _not_sent(error: Exception) -> NotSent:
             return NotSent(f"the mail server answered {error.code} {error.message}")
         case aiosmtplib.SMTPException():
             return NotSent(f"no exchange with the mail server: {error.message}")
-    return NotSent(f"no exchange with the mail server: {error}", isinstance(error, ValueError))
+        case OSError():
+            return NotSent(f"no exchange with the mail server: {error}")
+    return NotSent(f"the mail cannot be written: {error}", final=True)
