@@ -8,13 +8,14 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 BILLS ?= 40
 KILLS ?= 12
 
-.PHONY: help demo test fuzz openapi check crash bench lock clean
+.PHONY: help demo test fuzz fuzz-calculations openapi check crash bench lock clean
 
 help:
 	@echo "make demo    set up and run the main job; pass options with ARGS=\"--once --json\""
 	@echo "make test    set up and run the tests; pass options with ARGS=\"-k money\""
 	@echo "make crash   kill everything again and again and compare with the books: BILLS=500 KILLS=100"
 	@echo "make fuzz    throw 5000 generated calls at the API, or CASES=…"
+	@echo "make fuzz-calculations throw 100000 texts at the calculation language, or CASES=…"
 	@echo "make openapi write docs/reference/openapi.json anew"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make bench   measure it all; one benchmark with ARGS=\"runs\""
@@ -42,6 +43,9 @@ crash: .venv/develop
 
 fuzz: .venv/develop
 	@TOLLBRIDGE_TEST_CASES=$(or $(CASES),5000) $(BIN)/python -m pytest -n0 --timeout 3600 tests/api/test_generated_calls.py
+
+fuzz-calculations: .venv/develop
+	@TOLLBRIDGE_TEST_CASES=$(or $(CASES),100000) $(BIN)/python -m pytest -n0 --timeout 3600 tests/domain/test_calculation.py
 
 openapi: .venv/develop
 	@$(BIN)/python -m tests.api.openapi_file

@@ -106,7 +106,7 @@ async def test_opened_closed_and_opened_again_are_three_mails_of_one_thread(worl
     assert len({mail["Message-ID"] for mail in office.mails}) == len(office.mails)
 
 
-async def test_of_eight_processes_that_race_one_sends_each_mail(world: World) -> None:
+async def test_of_several_processes_that_race_one_sends_each_mail(world: World) -> None:
     async with post_office() as office:
         for number in range(10):
             await raised(world, replace(ALERT, cause=f"cause {number}"))
@@ -115,7 +115,7 @@ async def test_of_eight_processes_that_race_one_sends_each_mail(world: World) ->
             async with connected(world.db.dsn) as db, Http(settings(office.port)) as http:
                 await Lookout(settings(office.port), db, http).tell()
 
-        await asyncio.gather(*(one() for _ in range(8)))
+        await asyncio.gather(*(one() for _ in range(4)))
     assert len(office.mails) == 20
     assert len({mail["Message-ID"] for mail in office.mails}) == 20
 

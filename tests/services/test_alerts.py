@@ -246,3 +246,22 @@ async def test_a_delivered_bill_is_no_alert(world: World) -> None:
     (claimed,) = await world.claim(run_id)
     assert await world.settle(claimed, Delivered("in_1"))
     assert await all_of(world.db) == []
+
+
+async def test_each_step_of_an_alert_is_an_event_and_its_counting_is_none(world: World) -> None:
+    for _ in range(3):
+        await raised(world.db, ALERT)
+    (alert,) = await all_of(world.db)
+    await alerts.change(world.db, CALLER, alert.id, {"state": "IN_PROGRESS"})
+    await alerts.change(world.db, CALLER, alert.id, {"note": "Asked."})
+    await resolved(world.db)
+    await raised(world.db, ALERT)
+    found = await world.rows(
+        "SELECT name, resource_id, body FROM events WHERE name LIKE 'configuration.alert.%' ORDER BY id"
+    )
+    assert [row["name"].rpartition(".")[2] for row in found] == ["created", "updated", "updated", "updated"]
+    assert {row["resource_id"] for row in found} == {alert.id}
+    sides = [row["body"]["eventData"] for row in found]
+    assert [side["newDto"]["status"] for side in sides] == ["NEW", "IN_PROGRESS", "CLOSED", "NEW"]
+    assert ["oldDto" in side for side in sides] == [False, True, True, True]
+    assert sides[1]["oldDto"]["status"] == "NEW"

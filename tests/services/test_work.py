@@ -270,10 +270,10 @@ async def test_a_vendor_that_is_not_available_is_tried_again_and_then_given_up(w
     (claimed,) = await world.claim(run_id)
     assert await world.settle(claimed, DOWN)
     assert (await world.run(run_id)).status is RunStatus.ERROR
-    ((name, body),) = await world.rows("SELECT name, body FROM events")
+    ((name, body),) = await world.rows("SELECT name, body FROM events WHERE type = 'IntegrationEvent'")
     assert name == "integration.perform.error"
-    assert body["eventData"]["message"] == "Stripe answered 503. It is tried again."
-    assert body["eventData"]["runId"] == run_id
+    assert body["eventData"]["newDto"]["message"] == "Stripe answered 503. It is tried again."
+    assert body["eventData"]["newDto"]["runId"] == run_id
 
 
 async def test_a_pause_is_no_attempt(world: World) -> None:
@@ -295,7 +295,7 @@ async def test_a_refused_key_holds_all_runs_on_it_and_is_told_once(world: World)
     for run_id in (one, two, three):
         run = await world.run(run_id)
         assert (run.hold_reason, run.status) == (HoldReason.UNAUTHORIZED, RunStatus.AUTH_FAILED)
-    events = await world.rows("SELECT name FROM events")
+    events = await world.rows("SELECT name FROM events WHERE type = 'IntegrationEvent'")
     assert [row["name"] for row in events] == ["integration.authentication.error"]
     ((status, error),) = await world.rows("SELECT status, error FROM credentials")
     assert (status, error) == ("INVALID", "Stripe refused the key.")
@@ -384,7 +384,7 @@ async def test_a_fault_for_good_fails_the_run_and_tells_what_to_do(world: World)
     assert await world.settle(claimed, WRONG)
     run = await world.run(claimed.run_id)
     assert (run.state, run.error, run.hint) == (RunState.FAILED, WRONG.message, WRONG.hint)
-    ((name,),) = await world.rows("SELECT name FROM events")
+    ((name,),) = await world.rows("SELECT name FROM events WHERE type = 'IntegrationEvent'")
     assert name == "integration.validation.error"
     async with world.db.transaction() as tx:
         assert await runs.failed_integrations(tx, ORG, ["int"]) == {"int"}
@@ -479,9 +479,9 @@ async def test_old_bodies_leave_the_run_log_and_its_steps_stay(world: World) -> 
             NOW - timedelta(days=age),
         )
     kept = "SELECT seq FROM run_steps WHERE request IS NOT NULL AND reply IS NOT NULL ORDER BY seq"
-    await work.trim(world.db, NOW, timedelta(0))
+    await work.trim(world.db, NOW, timedelta(0), timedelta(days=28))
     assert [row["seq"] for row in await world.rows(kept)] == [1, 2, 3]
-    await work.trim(world.db, NOW, timedelta(days=90))
+    await work.trim(world.db, NOW, timedelta(days=90), timedelta(days=28))
     assert [row["seq"] for row in await world.rows(kept)] == [2, 3]
     assert len(await world.rows("SELECT FROM run_steps WHERE name = 'Create'")) == 3
 

@@ -15,6 +15,7 @@ from tollbridge.api import (
     credentials,
     deliveries,
     errors,
+    events,
     external_mappings,
     health,
     imports,
@@ -48,6 +49,7 @@ ROUTERS = (
     integrations.router,
     runs.router,
     alerts.router,
+    events.router,
 )
 
 

@@ -15,10 +15,10 @@ from tollbridge.api.wire import ORG
 from tollbridge.domain import bill_shape
 from tollbridge.domain.alerts import AlertState, AlertType, Severity
 from tollbridge.domain.billing import BillStatus
-from tollbridge.domain.catalog import ACCOUNT, EXTERNAL_MAPPING, PRODUCT
+from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, EXTERNAL_MAPPING, PRODUCT
 from tollbridge.domain.fields import Shape
 from tollbridge.domain.runs import RunState, RunStatus
-from tollbridge.services import bill_config, integrations, service_users
+from tollbridge.services import integrations, service_users
 
 Schema = Mapping[str, Any]
 
@@ -96,7 +96,7 @@ COMPONENTS: Mapping[str, Schema] = {
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
     "Alert": _object(_ALERT, "id", "version", "type", "severity", "state", "description", "count"),
     "Bill": _entity(bill_shape.BILL, _BILL),
-    "BillConfig": _entity(bill_config.BODY),
+    "BillConfig": _entity(BILL_CONFIG),
     "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
     "Error": _object(
         {

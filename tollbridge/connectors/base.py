@@ -83,9 +83,10 @@ class Delivery:
 class Connector:
     """One vendor.
 
-    `credential_type` is the wire's CredentialType, `credential` the pydantic model of its fields, in which every secret
-    field has the type SecretStr; `read_credential` validates what a person typed for one of the systems. `authorize`
-    returns the request with credentials, version and idempotency key put in.
+    `deliver` is given a `Delivery` where entities are bills, and a `domain.notifications.Notification` where they are
+    notifications. `credential_type` is the wire's CredentialType, `credential` the pydantic model of its fields, in
+    which every secret field has the type SecretStr; `read_credential` validates what a person typed for one of the
+    systems. `authorize` returns the request with credentials, version and idempotency key put in.
     `classify` turns a reply that the flow did not ask for into a fault; None means that the reply is good.
     `replayed` says whether a reply is an earlier one that the vendor kept under the idempotency key.
     `redact` names the request and reply fields (form names or JSON keys) that the run log must not show.
@@ -104,7 +105,7 @@ class Connector:
     authorize: Callable[[Request, Any, Sending], Request]
     classify: Callable[[Reply], Fault | None]
     replayed: Callable[[Reply], bool]
-    deliver: Callable[[Delivery], Flow]
+    deliver: Callable[[Any], Flow]
     check: Callable[[System], Flow]
     redact: frozenset[str] = field(default=frozenset())
     corrects: bool = False

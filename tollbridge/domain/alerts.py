@@ -218,7 +218,7 @@ def failed_cause(integration_id: str) -> str:
 
 
 def integration_failed(
-    org_id: str, integration_id: str, name: str, error: str, *, run_id: str | None = None, event_id: str | None = None
+    org_id: str, integration_id: str, error: str, *, run_id: str | None = None, event_id: str | None = None
 ) -> Alert:
     """A webhook did not take a notification in any of its attempts."""
     return Alert(
@@ -226,7 +226,7 @@ def integration_failed(
         AlertType.INTEGRATION_FAILED,
         failed_cause(integration_id),
         Severity.ERROR,
-        f"{name} did not take a notification in any of its attempts: {error}",
+        f"A notification was not taken in any of its attempts: {error}",
         "See in the run's log what the receiver answered, mend it, then replay the run.",
         integration_id=integration_id,
         run_id=run_id,

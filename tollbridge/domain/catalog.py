@@ -1,4 +1,4 @@
-"""The fields of accounts, products and external mappings, as the wire has them.
+"""The fields of accounts, products, external mappings and the bill configuration, as the wire has them.
 
 Fields that a caller may not set (audit, version) are not here and are ignored when they come back.
 """
@@ -59,6 +59,8 @@ ACCOUNT = Shape(
 )
 
 PRODUCT = Shape({"code": _CODE, "name": _NAME, "customFields": _CUSTOM_FIELDS})
+
+BILL_CONFIG = Shape({"billLockDate": calendar_day()})
 
 EXTERNAL_MAPPING = Shape(
     {

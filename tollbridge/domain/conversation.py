@@ -24,6 +24,8 @@ class StepKind(StrEnum):
     READ = "read"
     WRITE = "write"
     LOOK_UP = "look-up"
+    ATTEMPT = "attempt"
+    """One attempt to deliver a notification."""
     ERROR = "error"
     """Not an exchange: an error of our own, with its traceback."""
 

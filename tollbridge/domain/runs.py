@@ -9,6 +9,7 @@ from enum import StrEnum
 from tollbridge.domain.changes import Offer
 from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
 from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Outcome, Previewed, Skipped, Withdrawn
+from tollbridge.domain.notifications import Schedule, wait_after
 from tollbridge.domain.retry import LONGEST_LIMITED, backoff, limited_wait
 
 
@@ -20,6 +21,8 @@ class Flow(StrEnum):
     """Take back what stands of a bill that was deleted."""
     CHECK = "check"
     PREVIEW = "preview"
+    NOTIFY = "notify"
+    """Carry a notification to a webhook."""
 
 
 class RunState(StrEnum):
@@ -141,12 +144,14 @@ class RunFilter:
 
 @dataclass(frozen=True, slots=True)
 class RunFacts:
-    """What decides how a run goes on. `worked` is all its working time so far, `attempt` counts from 1."""
+    """What decides how a run goes on. `worked` is all its working time so far, `attempt` counts from 1; `schedule` is
+    set where the receiver chose when it is tried again."""
 
     flow: Flow
     attempt: int
     worked: timedelta
     limited_since: datetime | None = None
+    schedule: Schedule | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +221,9 @@ def _after_fault(run: RunFacts, fault: Fault, now: datetime, jitter: float, limi
     if run.flow is Flow.PREVIEW:
         return Change(RunState.FAILED, run.attempt, fault=_final(fault))
     retry = fault.rule.retry
+    if run.schedule is not None and retry is Retry.BACKOFF:
+        wait = wait_after(run.schedule, run.attempt, jitter, fault.retry_after)
+        return _fail(run, fault) if wait is None else Change(RunState.WAITING, run.attempt + 1, now + wait, fault=fault)
     if retry is Retry.REPAIRED:
         return _hold(run, fault)
     if retry is Retry.NEVER:

@@ -14,7 +14,7 @@ from tollbridge.domain.runs import Change, Flow, RunState
 from tollbridge.services.metrics import BUCKETS, Counted, Counts
 
 _ENDS = [float(end) for end in BUCKETS]
-_REQUESTS = (StepKind.READ, StepKind.WRITE, StepKind.LOOK_UP)
+_REQUESTS = (StepKind.READ, StepKind.WRITE, StepKind.LOOK_UP, StepKind.ATTEMPT)
 
 
 class Meter:

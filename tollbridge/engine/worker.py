@@ -28,21 +28,24 @@ from pgqueuer.models import Job
 
 from tollbridge.connectors.base import System, connector_of
 from tollbridge.domain.conversation import Entry, StepDone
-from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain.errors import Fault, FaultKind, Refusal
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
+from tollbridge.domain.notifications import Receiver
 from tollbridge.domain.runs import Change, Flow, Paused, RunLimits
 from tollbridge.engine.drive import Drive
-from tollbridge.engine.groups import Group
 from tollbridge.engine.meter import Meter
+from tollbridge.engine.notifier import Notifier
 from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import Http
-from tollbridge.services import clock, metrics, work
+from tollbridge.services import clock, metrics, notifying, work
+from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
 from tollbridge.store import jobs
-from tollbridge.store.db import Database
+from tollbridge.store.db import Database, connect
+from tollbridge.store.notifying import DUE_CHANNEL
 from tollbridge.store.trouble import TRANSIENT
 from tollbridge.vault import Vault
 
@@ -101,6 +104,20 @@ class Worker:
         async def settle(settlements: list[Settlement]) -> list[Change | None]:
             return await work.settle(db, vault, settlements, self._limits)
 
+        async def claim_notifications(
+            room: Callable[[str, Receiver], int], only: Sequence[str] | None
+        ) -> list[notifying.Claimed]:
+            return await notifying.claim(db, vault, self.id, room, clock.now(), settings.lease, only)
+
+        self._notifier = Notifier(
+            claim_notifications,
+            Group(_isolated(_patient(settle))),
+            self._send_notification,
+            self.meter,
+            self._take,
+            self._drop,
+            self._holds,
+        )
         self._claim = Group(_isolated(_patient(claim)))
         self.record = Group(_isolated(_patient(record)))
         self._settle = Group(_isolated(_patient(settle)))
@@ -118,29 +135,50 @@ class Worker:
             asyncio.create_task(self._every(PUBLISH, self._publish)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
+        notifier = asyncio.create_task(self._notifier.run(stop))
+        listener = asyncio.create_task(self._listen(stop))
         stopped = asyncio.create_task(stop.wait())
         log.info("worker ready", worker_id=self.id)
         try:
-            await asyncio.wait({*chores, queue, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({*chores, queue, notifier, stopped}, return_when=asyncio.FIRST_COMPLETED)
             stop.set()
             # None ends by itself but by a bug, and without them the leases are not safe.
             for chore in chores:
                 if chore.done():
                     chore.result()
             log.info("worker draining", runs=len(self._held))
-            await asyncio.wait({queue}, timeout=self._settings.drain.total_seconds())
-            if not queue.done():
+            await asyncio.wait({queue, notifier}, timeout=self._settings.drain.total_seconds())
+            if not (queue.done() and notifier.done()):
                 log.warning("worker leaves with runs under way; another worker takes them over", runs=list(self._held))
                 return False
             queue.result()
+            notifier.result()
             await self._publish()
             await work.leave(self._db, self.id)
             return True
         finally:
-            for task in (*chores, stopped):
+            for task in (*chores, stopped, listener):
                 task.cancel()
             if self._tracing:
                 await asyncio.to_thread(self._tracing.close)
+
+    async def _listen(self, stop: asyncio.Event) -> None:
+        """Pass on what the database tells of webhooks with something to deliver; the notifier looks by itself too."""
+
+        def heard(_connection: object, _pid: object, _channel: object, payload: object) -> None:
+            self._notifier.tell(str(payload))
+
+        while not stop.is_set():
+            with suppress(*TRANSIENT, Refusal):
+                connection = await connect(self._db.dsn)
+                lost = asyncio.Event()
+                connection.add_termination_listener(lambda _, lost=lost: lost.set())
+                try:
+                    await connection.add_listener(DUE_CHANNEL, heard)
+                    await lost.wait()
+                finally:
+                    connection.terminate()
+            await asyncio.sleep(RECONNECT)
 
     async def _take_jobs(self, stop: asyncio.Event) -> None:
         """Hand the queue's jobs to `_handle`; after a lost database with a new pool and a new queue."""
@@ -195,13 +233,13 @@ class Worker:
 
     async def _lead(self, run: Claimed) -> None:
         log.info("run started", fence=run.fence, flow=run.flow, system=run.system, attempt=run.attempt)
-        self._held[run.run_id] = _Held(run.fence, time.monotonic() + self._settings.lease.total_seconds())
+        self._take(run.run_id, run.fence)
         if self._tracing:
             self._tracing.begin(run, clock.now())
         try:
             kept = await self._drive(run)
         finally:
-            del self._held[run.run_id]
+            self._drop(run.run_id)
             if self._tracing:
                 self._tracing.end(run.run_id, clock.now())
         if not kept:
@@ -263,8 +301,17 @@ class Worker:
 
     def holds(self, run: Claimed) -> bool:
         """Whether the lease is surely still ours: not refused, and renewed in time."""
-        held = self._held.get(run.run_id)
-        return held is not None and held.fence == run.fence and time.monotonic() < held.until
+        return self._holds(run.run_id, run.fence)
+
+    def _holds(self, run_id: str, fence: int) -> bool:
+        held = self._held.get(run_id)
+        return held is not None and held.fence == fence and time.monotonic() < held.until
+
+    def _take(self, run_id: str, fence: int) -> None:
+        self._held[run_id] = _Held(fence, time.monotonic() + self._settings.lease.total_seconds())
+
+    def _drop(self, run_id: str) -> None:
+        self._held.pop(run_id, None)
 
     async def _beat(self) -> None:
         """Extend all leases in one statement, and renew the slots that are in use."""
@@ -280,12 +327,13 @@ class Worker:
                 self._shares.pop(credential_id, None)
 
     async def _sweep(self) -> None:
+        await notifying.take_over(self._db, clock.now())
         found = await work.sweep(self._db, clock.now())
         if found:
             log.info("due runs without a job", runs=found)
 
     async def _trim(self) -> None:
-        await work.trim(self._db, clock.now(), self._settings.keep_bodies)
+        await work.trim(self._db, clock.now(), self._settings.keep_bodies, self._settings.keep_events)
 
     async def _publish(self) -> None:
         counts = self.meter.take()
@@ -329,6 +377,9 @@ class Worker:
         if credential_id in self._shares:
             self._shares[credential_id].void()
         await work.block_until(self._db, credential_id, clock.now() + wait)
+
+    async def _send_notification(self, request: Request) -> Reply | NoReply:
+        return await self._http.perform("", request)
 
     async def send(self, system: System, request: Request) -> Reply | NoReply:
         return await self._http.perform(self._settings.vendor_urls.get(system.key, system.base_url), request)

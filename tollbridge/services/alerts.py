@@ -23,10 +23,12 @@ from tollbridge.domain.alerts import (
     worth_telling,
 )
 from tollbridge.domain.errors import Conflict
+from tollbridge.domain.events import Changed, Event, entity_changed
 from tollbridge.domain.fields import Shape, integer, one_of, text
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import missing
+from tollbridge.services.raising import raise_events
 from tollbridge.store import alerts as rows
 from tollbridge.store import outbox
 from tollbridge.store.alerts import Key, Note, Row
@@ -58,6 +60,16 @@ class Details:
     letters: Sequence[Letter]
 
 
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A change of an alert that is an event: from nothing, or from one state, severity or assignee to another. `told`
+    is what somebody may be told of it."""
+
+    before: Row | None
+    after: Row
+    told: Told | None = None
+
+
 async def raise_alerts(connection: Connection, alerts: Iterable[Alert], now: datetime) -> None:
     """Raise the alerts inside the caller's transaction, after everything else that it locks.
 
@@ -74,9 +86,13 @@ async def raise_alerts(connection: Connection, alerts: Iterable[Alert], now: dat
     known |= await rows.lock(connection, fresh.keys() - added) if fresh.keys() - added else {}
     changes = [_changed(known[key], alert, now) for key, alert in raised.items() if key in known]
     await rows.save(connection, [row for row, _ in changes])
-    opened = [(fresh[key], Told.OPENED) for key in sorted(added)]
-    told = [(row, change.told) for row, change in changes if change.told]
-    await _announce(connection, [*opened, *told], now)
+    opened = [Step(None, fresh[key], Told.OPENED) for key in sorted(added)]
+    moved = [
+        Step(known[row.key], row, change.told)
+        for row, change in changes
+        if change.opened or row.severity is not known[row.key].severity
+    ]
+    await _announce(connection, [*opened, *moved], now)
     again = [_note(row, now, SYSTEM, "It shows again.") for row, change in changes if change.opened]
     worse = [_note(row, now, SYSTEM, f"Now {row.severity}.") for row, change in changes if change.told is Told.WORSE]
     await rows.add_notes(connection, [*again, *worse])
@@ -92,12 +108,14 @@ async def resolve_all(connection: Connection, causes: Mapping[Key, str], now: da
     if not causes:
         return
     found = await rows.lock(connection, causes)
-    closed = [_closed(row, now) for row in found.values() if row.state is not AlertState.CLOSED]
+    open_ones = [row for row in found.values() if row.state is not AlertState.CLOSED]
+    closed = [_closed(row, now) for row in open_ones]
     await rows.save(connection, closed)
     await rows.add_notes(
         connection, [_note(row, now, SYSTEM, f"Closed by itself: {causes[row.key]}") for row in closed]
     )
-    await _announce(connection, [(row, Told.CLOSED) for row in closed], now)
+    steps = [Step(before, after, Told.CLOSED) for before, after in zip(open_ones, closed, strict=True)]
+    await _announce(connection, steps, now)
 
 
 async def page(
@@ -155,6 +173,8 @@ async def change(db: Database, caller: Caller, id: str, body: Any) -> Details:
         changed = _by_hand(row, given, caller, now)
         await rows.save(connection, [changed])
         await rows.add_notes(connection, _notes_of_change(row, changed, given, caller, now))
+        if (changed.state, changed.assignee) != (row.state, row.assignee):
+            await _announce(connection, [Step(row, changed)], now)
         return await _details(connection, changed)
 
 
@@ -247,15 +267,40 @@ def _closed(row: Row, now: datetime) -> Row:
     return replace(row, version=row.version + 1, state=AlertState.CLOSED, updated_at=now, closed_at=now)
 
 
-async def _announce(connection: Connection, changes: Sequence[tuple[Row, Told]], now: datetime) -> None:
-    """Put into the outbox what is to be told of these changes; of the installation's alerts once for all
-    organizations. The one place that every change by the machinery passes."""
+async def _announce(connection: Connection, steps: Sequence[Step], now: datetime) -> None:
+    """Raise the events of these steps, and put into the outbox what is to be told of them; of the installation's alerts
+    once for all organizations. That an alert only shows once more is no step."""
     notices: dict[tuple[str, str], Letter] = {}
-    for row, told in changes:
-        if worth_telling(told, row.severity):
+    for step in steps:
+        row = step.after
+        if step.told is not None and worth_telling(step.told, row.severity):
             scope = "" if row.type in EVERYWHERE else row.org_id
-            notices.setdefault((scope, row.cause), _notice(row, told, now))
+            notices.setdefault((scope, row.cause), _notice(row, step.told, now))
     await outbox.add(connection, list(notices.values()))
+    await raise_events(connection, [_event(step, now) for step in steps], now)
+
+
+def _event(step: Step, now: datetime) -> Event:
+    after = step.after
+    change = Changed(after.id, None, _dto(step.before) if step.before else None, _dto(after))
+    return entity_changed(after.org_id, clock.new_id(), "alert", change, now)
+
+
+def _dto(row: Row) -> dict[str, Any]:
+    """What an event says of an alert: the four words that rules read (`domain.event_fields`), and where to look."""
+    values = {
+        "id": row.id,
+        "version": row.version,
+        "description": row.description,
+        "severity": row.severity,
+        "status": row.state,
+        "type": row.type,
+        "assignee": row.assignee,
+        "integrationConfigId": row.integration_id,
+        "credentialId": row.credential_id,
+        "runId": row.run_id,
+    }
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _notice(row: Row, told: Told, now: datetime) -> Letter:

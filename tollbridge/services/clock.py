@@ -24,6 +24,15 @@ def new_id() -> str:
         ticks = int(datetime.now(UTC).timestamp() * 1000 * 4096)
         _last = max(ticks, _last + 1)
         ticks = _last
+    return _id(ticks, int.from_bytes(os.urandom(8), "big"))
+
+
+def first_id(moment: datetime) -> str:
+    """The lowest id that `new_id` may have made from that moment on."""
+    return _id(int(moment.timestamp() * 1000 * 4096), 0)
+
+
+def _id(ticks: int, noise: int) -> str:
     milliseconds, fraction = divmod(ticks, 4096)
-    tail = int.from_bytes(os.urandom(8), "big") & ((1 << 62) - 1)
+    tail = noise & ((1 << 62) - 1)
     return str(uuid.UUID(int=milliseconds << 80 | 7 << 76 | fraction << 64 | 2 << 62 | tail))

@@ -8,18 +8,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tollbridge.domain.conversation import StepKind
 from tollbridge.domain.deliveries import HELD
 from tollbridge.domain.errors import Conflict, FaultKind, NotFound
 from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import new_delivery, target_of
-from tollbridge.store import dispatching, lanes, ledger, run_reader, workers
+from tollbridge.store import dispatching, lanes, ledger, notifying, run_reader, workers
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection, Database, Tx, connect, raw
 
@@ -231,19 +232,17 @@ async def _refuse_replay(connection: Connection, org_id: str, run: Run) -> None:
 
 async def release_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime) -> int:
     """Queue the runs that were held while the integration was disabled or had no valid credential."""
-    return await rows.release_held(
-        await raw(tx),
-        [(org_id, integration_id)],
-        (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED),
-        now,
-    )
+    connection, mine = await raw(tx), [(org_id, integration_id)]
+    reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)
+    released = await rows.release_held(connection, mine, reasons, now)
+    return released + await notifying.release_held(connection, mine, now)
 
 
 async def cancel_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime) -> int:
     """Cancel the runs of an integration that have not started, because it is deleted; running ones finish."""
     connection = await raw(tx)
     unstarted = await rows.unstarted_of(connection, org_id, integration_id)
-    await lanes.lock(connection, [lane for _, lane in unstarted])
+    await lanes.lock(connection, [lane for _, lane in unstarted if lane is not None])
     ended = await rows.end_unstarted(
         connection, [id for id, _ in unstarted], RunState.CANCELLED, "The integration was deleted.", now
     )
@@ -310,14 +309,22 @@ async def failed_integrations(tx: Tx, org_id: str, integration_ids: Sequence[str
 async def run_log(tx: Tx, org_id: str, run_id: str) -> RunLog:
     """Everything that is kept of the run; raises NotFound."""
     run = await get_run(tx, org_id, run_id)
-    snapshot, steps = await run_reader.log(tx, run_id)
+    snapshot, steps, payload = await run_reader.log(tx, run_id)
     return RunLog(
         run,
         snapshot.config if snapshot else None,
         snapshot.mappings if snapshot else None,
         snapshot.account if snapshot else None,
-        [LoggedStep(**{name: step._mapping[name] for name in _STEP}) for step in steps],
+        [_step(step, payload) for step in steps],
     )
+
+
+def _step(row: Any, payload: str | None) -> LoggedStep:
+    """A step; the body of a notification is kept once for all attempts."""
+    step = LoggedStep(**{name: row._mapping[name] for name in _STEP})
+    if step.kind != StepKind.ATTEMPT or payload is None or step.request is None:
+        return step
+    return replace(step, request={**step.request, "text": payload})
 
 
 _STEP = [each.name for each in fields(LoggedStep)]

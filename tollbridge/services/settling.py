@@ -5,16 +5,17 @@ The domain decides; one transaction applies the decisions for many runs. Never t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tollbridge.domain import events as domain_events
+from tollbridge.domain import alerts as kinds
 from tollbridge.domain import json_text
-from tollbridge.domain.alerts import Alert, credential_cause, credential_invalid, run_failed
 from tollbridge.domain.conversation import StepDone
+from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.flows import Checked, Outcome, Previewed
+from tollbridge.domain.notifications import Schedule
 from tollbridge.domain.runs import (
     Change,
     Flow,
@@ -28,7 +29,8 @@ from tollbridge.domain.runs import (
 )
 from tollbridge.services import alerts, clock
 from tollbridge.services.claiming import DOCUMENT
-from tollbridge.store import claims, events, jobs, ledger, previews
+from tollbridge.services.raising import raise_events
+from tollbridge.store import claims, jobs, ledger, previews, standing
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
 
@@ -39,7 +41,8 @@ WORKS = "the credential was checked and works."
 class Settlement:
     """How far a run came: its outcome, or the pause it asked for, with the last step where that is not recorded yet.
 
-    `worked` is the working time since the claim. `jitter` lies in [0, 1).
+    `worked` is the working time since the claim. `jitter` lies in [0, 1). `schedule` is the receiver's, for a
+    notification.
     """
 
     run_id: str
@@ -49,6 +52,7 @@ class Settlement:
     now: datetime
     jitter: float
     done: StepDone | None = None
+    schedule: Schedule | None = None
 
 
 async def apply(
@@ -56,8 +60,10 @@ async def apply(
     runs: Mapping[str, Mapping[str, Any]],
     settlements: Sequence[Settlement],
     limits: RunLimits,
+    markable: Set[claims.Key],
 ) -> tuple[dict[str, Change], list[claims.Key]]:
-    """Everything that follows from the settlements, in the transaction that locked the runs.
+    """Everything that follows from the settlements, in the transaction that locked the runs, and the integrations that
+    are markable.
 
     Answers what becomes of each run, and the credentials that were found to work: what was held for them is released
     by itself, since its lanes may not be locked after these.
@@ -74,8 +80,12 @@ async def apply(
         run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
     ]
     raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
-    await events.add(connection, list(raised.values()))
-    waiting = [run_id for run_id, change in changes.items() if change.state is RunState.WAITING]
+    await raise_events(connection, list(raised.values()), now)
+    marks = {key: failed for key, failed in _marks(runs, changes).items() if key in markable}
+    await standing.mark(connection, marks, now)
+    # Notifications have no jobs, lanes or kept replies, and nobody waits for the end of one.
+    queued = {run_id: change for run_id, change in changes.items() if runs[run_id]["flow"] != Flow.NOTIFY}
+    waiting = [run_id for run_id, change in queued.items() if change.state is RunState.WAITING]
     await jobs.enqueue(
         connection,
         [
@@ -84,7 +94,7 @@ async def apply(
         ],
         now,
     )
-    resting = [run_id for run_id in changes if run_id not in waiting]
+    resting = [run_id for run_id in queued if run_id not in waiting]
     await rows.leave(connection, resting, [run_id for run_id in resting if changes[run_id].state.ended], now)
     working = [
         (runs[run_id]["org_id"], runs[run_id]["credential_id"])
@@ -92,7 +102,7 @@ async def apply(
         if change.checked is not None
     ]
     # Last, since others wait for the alert that they share.
-    await alerts.resolve_all(connection, {(org_id, credential_cause(id)): WORKS for org_id, id in working}, now)
+    await alerts.resolve_all(connection, {(org_id, kinds.credential_cause(id)): WORKS for org_id, id in working}, now)
     found = [_alert(runs[run_id], changes[run_id], event.id) for run_id, event in raised.items()]
     await alerts.raise_alerts(connection, [alert for alert in found if alert is not None], now)
     return changes, working
@@ -100,7 +110,7 @@ async def apply(
 
 async def _decide(connection: Connection, run: Mapping[str, Any], settlement: Settlement, limits: RunLimits) -> Change:
     worked = timedelta(seconds=run["worked_seconds"]) + settlement.worked
-    facts = RunFacts(Flow(run["flow"]), run["attempt"], worked, run["limited_since"])
+    facts = RunFacts(Flow(run["flow"]), run["attempt"], worked, run["limited_since"], settlement.schedule)
     result = settlement.result
     if isinstance(result, Checked):
         key = (run["org_id"], run["credential_id"])
@@ -134,6 +144,17 @@ def _settled(run: Mapping[str, Any], settlement: Settlement, change: Change) -> 
     )
 
 
+def _marks(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Change]) -> dict[claims.Key, bool]:
+    """Whether the latest of each integration's runs that came to an end failed, by the order of settling."""
+    return {
+        (run["org_id"], run["integration_id"]): change.state is RunState.FAILED
+        for run_id, change in changes.items()
+        if change.state in (RunState.DELIVERED, RunState.SKIPPED, RunState.FAILED)
+        and (run := runs[run_id])["integration_id"] is not None
+        and run["flow"] != Flow.PREVIEW
+    }
+
+
 def _finished(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Change], now: datetime) -> list[ledger.Done]:
     return [
         ledger.Done(
@@ -148,7 +169,7 @@ def _finished(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Chang
             now,
         )
         for run_id, change in changes.items()
-        if change.delivered is not None and (run := runs[run_id])
+        if change.delivered is not None and (run := runs[run_id])["flow"] != Flow.NOTIFY
     ]
 
 
@@ -182,38 +203,32 @@ async def _accept(
     await claims.accept_credential(connection, key, tenant, checked.tenant_name, secrets, now)
 
 
-def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Event:
-    fault = change.fault
-    assert fault is not None
+def _event(run: Mapping[str, Any], change: Change, now: datetime) -> Event:
+    assert change.fault is not None
     assert change.event is not None
-    return events.Event(
+    return run_failed(
+        clock.new_id(),
+        change.event,
+        change.fault,
+        now,
         org_id=run["org_id"],
-        id=clock.new_id(),
-        name=change.event,
-        type=domain_events.INTEGRATION_EVENT,
-        happened_at=now,
-        account_id=run["account_id"],
-        resource_id=run["entity_id"],
-        integration_id=run["integration_id"],
         run_id=run["id"],
-        body=domain_events.error_body(
-            fault,
-            run_id=run["id"],
-            integration_id=run["integration_id"],
-            account_id=run["account_id"],
-            entity_id=run["entity_id"],
-        ),
+        integration_id=run["integration_id"],
+        account_id=run["account_id"],
+        entity_id=run["entity_id"],
     )
 
 
-def _alert(run: Mapping[str, Any], change: Change, event_id: str) -> Alert | None:
+def _alert(run: Mapping[str, Any], change: Change, event_id: str) -> kinds.Alert | None:
     """What a run whose event is raised makes an alert of: a credential that turned invalid, or a run that failed; what
     is held for a person's choice is none."""
     org_id, integration_id = run["org_id"], run["integration_id"]
     behind = {"run_id": run["id"], "event_id": event_id}
     if change.credential_error is not None:
         credential_id, error = run["credential_id"], change.credential_error
-        return credential_invalid(org_id, credential_id, error, integration_id=integration_id, **behind)
-    if change.state is RunState.FAILED and change.fault is not None:
-        return run_failed(org_id, integration_id, change.fault, **behind)
-    return None
+        return kinds.credential_invalid(org_id, credential_id, error, integration_id=integration_id, **behind)
+    if change.state is not RunState.FAILED or change.fault is None:
+        return None
+    if run["flow"] != Flow.NOTIFY or integration_id is None:
+        return kinds.run_failed(org_id, integration_id, change.fault, **behind)
+    return kinds.integration_failed(org_id, integration_id, change.fault.message, **behind)

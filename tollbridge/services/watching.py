@@ -20,6 +20,8 @@ from tollbridge.store.db import Connection, Database
 PERIOD = timedelta(minutes=1)
 SILENCE_PERIOD = timedelta(hours=1)
 """Between two looks for silent sources, which read the days of months."""
+CALM = timedelta(minutes=10)
+"""A webhook that takes some notifications and leaves others is not well: for so long it must have left none."""
 ROUND_TRIPS = 3
 
 
@@ -34,7 +36,7 @@ async def watch(db: Database, settings: Settings, now: datetime) -> bool:
         await _settle(db, AlertType.SOURCE_SILENT, await _silent_sources(db, settings, now), now)
     async with db.hot() as connection:
         mended = await watching.mended_failures(connection)
-        gone = await watching.gone_causes(connection)
+        gone = await watching.gone_causes(connection, now - CALM)
         why = dict.fromkeys(mended, "what had failed was made good.") | gone
         await alerts.resolve_all(connection, why, now)
     return True

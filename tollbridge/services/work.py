@@ -12,11 +12,12 @@ from tollbridge.domain.conversation import Entry
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Outcome
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
+from tollbridge.services import clock
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
-from tollbridge.store import claims, jobs, lanes, recording, workers
+from tollbridge.store import claims, events, jobs, lanes, notifying, recording, standing, workers
 from tollbridge.store import limits as buckets
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Database
@@ -39,6 +40,7 @@ __all__ = [
 
 SWEPT_AT_ONCE = 1000
 BODIES_AT_ONCE = 1000
+EVENTS_AT_ONCE = 1000
 JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
 WORKER_KEPT = timedelta(hours=1)
@@ -71,6 +73,8 @@ async def settle(
 ) -> list[Change | None]:
     """Apply what follows from each settlement, and answer it; None for each whose fence is stale: nothing changes."""
     async with db.hot() as connection:
+        faulty = [each.run_id for each in settlements if isinstance(each.result, Fault)]
+        markable = await standing.lock(connection, [each.run_id for each in settlements], faulty)
         await claims.lock_credentials_of(
             connection, [each.run_id for each in settlements if _is_about_credential(each.result)]
         )
@@ -79,7 +83,7 @@ async def settle(
         kept = [each for each in settlements if each.run_id in runs]
         entries = [Entry(each.run_id, each.fence, done=each.done) for each in kept if each.done is not None]
         await write(connection, vault, runs, entries)
-        changes, working = await apply(connection, runs, kept, limits) if kept else ({}, [])
+        changes, working = await apply(connection, runs, kept, limits, markable) if kept else ({}, [])
     for credential in working:
         await _release(db, credential, max(each.now for each in settlements))
     return [changes.get(each.run_id) for each in settlements]
@@ -113,13 +117,15 @@ async def sweep(db: Database, now: datetime) -> int:
     async with db.hot() as connection:
         reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)
         await rows.release_held(connection, await claims.wrongly_held(connection), reasons, now)
+        await notifying.release_held(connection, await notifying.wrongly_held(connection), now)
         lost = await jobs.due_without_job(connection, now, SWEPT_AT_ONCE)
         await jobs.enqueue(connection, lost, now)
         return len(lost)
 
 
-async def trim(db: Database, now: datetime, keep_bodies: timedelta) -> None:
-    """Forget what is only of use for a while, in small transactions: the queue's own log, bodies in the run log."""
+async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events: timedelta) -> None:
+    """Forget what is only of use for a while, in small transactions: the queue's own log, bodies in the run log, events
+    by when they came in."""
     more = True
     while more:
         async with db.hot() as connection:
@@ -128,6 +134,15 @@ async def trim(db: Database, now: datetime, keep_bodies: timedelta) -> None:
     while more:
         async with db.hot() as connection:
             more = await recording.forget_bodies(connection, now - keep_bodies, BODIES_AT_ONCE)
+    more = bool(keep_bodies)
+    while more:
+        async with db.hot() as connection:
+            before = clock.first_id(now - keep_bodies)
+            more = await notifying.forget_payloads(connection, before, BODIES_AT_ONCE)
+    more = True
+    while more:
+        async with db.hot() as connection:
+            more = await events.forget(connection, now - keep_events, EVENTS_AT_ONCE)
 
 
 async def register_worker(db: Database, worker_id: str, host: str, pid: int, version: str, now: datetime) -> None:

@@ -82,7 +82,8 @@ async def due_without_job(connection: Connection, now: datetime, limit: int) -> 
         """
         SELECT r.id, r.fence, r.lane IS NULL AS urgent
         FROM runs r LEFT JOIN lanes l ON l.id = r.lane
-        WHERE ((r.state IN ('queued', 'waiting') AND r.due_at <= $1) OR (r.state = 'running' AND r.lease_until <= $1))
+        WHERE r.flow <> 'notify'
+          AND ((r.state IN ('queued', 'waiting') AND r.due_at <= $1) OR (r.state = 'running' AND r.lease_until <= $1))
           AND (r.lane IS NULL OR l.run_id = r.id)
           AND NOT EXISTS (
             SELECT FROM queue.pgqueuer j

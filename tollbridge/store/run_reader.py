@@ -11,7 +11,7 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from tollbridge.domain.runs import RunFilter, statuses
 from tollbridge.store.db import Tx
 from tollbridge.store.records import make_token, read_token
-from tollbridge.store.schema import run_snapshots, run_steps, runs
+from tollbridge.store.schema import run_payloads, run_snapshots, run_steps, runs
 
 
 async def get(tx: Tx, org_id: str, run_id: str) -> Row[Any] | None:
@@ -81,8 +81,9 @@ async def latest_finished(tx: Tx, org_id: str, integration_ids: Sequence[str]) -
     return {row.integration_id: row.state for row in await tx.execute(query)}
 
 
-async def log(tx: Tx, run_id: str) -> tuple[Row[Any] | None, list[Row[Any]]]:
-    """The run's snapshot, where there is one, and its steps in order."""
+async def log(tx: Tx, run_id: str) -> tuple[Row[Any] | None, list[Row[Any]], str | None]:
+    """The run's snapshot, where there is one, its steps in order, and what it sends, if that is a notification."""
     snapshot = (await tx.execute(select(run_snapshots).where(run_snapshots.c.run_id == run_id))).first()
     steps = await tx.execute(select(run_steps).where(run_steps.c.run_id == run_id).order_by(run_steps.c.seq))
-    return snapshot, list(steps)
+    payload = (await tx.execute(select(run_payloads.c.body).where(run_payloads.c.run_id == run_id))).scalar()
+    return snapshot, list(steps), payload

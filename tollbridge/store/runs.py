@@ -274,7 +274,7 @@ async def release_held(
         return 0
     candidates = await connection.fetch(
         """
-        SELECT lane FROM runs WHERE state = 'held' AND hold_reason = ANY($3::text[])
+        SELECT lane FROM runs WHERE state = 'held' AND hold_reason = ANY($3::text[]) AND flow <> 'notify'
           AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         """,
         [org_id for org_id, _ in held],
@@ -338,7 +338,7 @@ async def cut_off_checks(connection: Connection, org_id: str, credential_id: str
     await put_to_rest(connection, [Resting(row["id"], RunState.CANCELLED, None, note) for row in rows], now)
 
 
-async def unstarted_of(connection: Connection, org_id: str, integration_id: str) -> list[tuple[str, str]]:
+async def unstarted_of(connection: Connection, org_id: str, integration_id: str) -> list[tuple[str, str | None]]:
     """(id, lane) of the runs of the integration that are queued or held."""
     rows = await connection.fetch(
         "SELECT id, lane FROM runs WHERE org_id = $1 AND integration_id = $2 AND state IN ('queued', 'held')",

@@ -138,6 +138,18 @@ integrations = _record(
     _id("credential_id", nullable=True),
     _col("enabled", Boolean),
     _col("disabled_reason", Text, nullable=True),
+    _when("failed_at", nullable=True),
+)
+webhooks = _record(
+    "webhooks",
+    _col("name", Text),
+    _id("code"),
+    _col("url", Text),
+    _col("active", Boolean),
+    _id("credential_id"),
+    _when("down_since", nullable=True),
+    _col("tokens", Float, nullable=True),
+    _when("refilled_at", nullable=True),
 )
 runs = Table(
     "runs",
@@ -185,6 +197,14 @@ runs = Table(
     _when("limited_since", nullable=True),
     _when("started_at", nullable=True),
     _when("completed_at", nullable=True),
+    _id("event_id", nullable=True),
+    _id("message_id", nullable=True),
+)
+run_payloads = Table(
+    "run_payloads",
+    metadata,
+    _id("run_id", primary_key=True),
+    _col("body", Text),
 )
 run_snapshots = Table(
     "run_snapshots",
@@ -261,6 +281,18 @@ events = Table(
     _id("run_id", nullable=True),
     _col("body", JSONB),
     _when("actioned_at", nullable=True),
+    _when("received_at"),
+    Column("rule_ids", ARRAY(Text(collation="C"))),
+    Column("rule_codes", ARRAY(Text(collation="C"))),
+)
+rules = _record("rules", _col("name", Text), _id("code"), _id("event_name"), _col("active", Boolean))
+scheduled_events = _record("scheduled_events", _id("name"))
+scheduled_firings = Table(
+    "scheduled_firings",
+    metadata,
+    _id("scheduled_event_id", primary_key=True),
+    _id("entity_id", primary_key=True),
+    Column("day", Date, primary_key=True),
 )
 workers = Table(
     "workers",

@@ -54,7 +54,8 @@ async def organizations(connection: Connection) -> dict[str, str]:
 async def stuck_queues(connection: Connection, before: datetime) -> list[Stuck]:
     """Organizations with runs due since before that moment of which none was claimed or came to an end since.
 
-    A run that waits behind another of its lane is not due, whatever its row says.
+    A run that waits behind another of its lane is not due, whatever its row says; neither are notifications to a
+    webhook that is down.
     """
     rows = await connection.fetch(
         """
@@ -62,7 +63,8 @@ async def stuck_queues(connection: Connection, before: datetime) -> list[Stuck]:
             SELECT r.org_id, count(*)::int AS runs, min(r.due_at) AS since,
                    (array_agg(r.id ORDER BY r.due_at, r.id))[1] AS run_id
             FROM runs r LEFT JOIN lanes l ON l.id = r.lane
-            WHERE r.state IN ('queued', 'waiting') AND r.due_at <= $1 AND (r.lane IS NULL OR l.run_id = r.id)
+            WHERE r.state IN ('queued', 'waiting') AND r.due_at <= $1 AND r.flow <> 'notify'
+              AND (r.lane IS NULL OR l.run_id = r.id)
             GROUP BY r.org_id)
         SELECT org_id, runs, since, run_id FROM due d
         WHERE NOT EXISTS (SELECT FROM runs WHERE state = 'running' AND org_id = d.org_id AND updated_at > $1)
@@ -89,8 +91,8 @@ async def undelivered_bills(connection: Connection, before: datetime) -> list[Un
                (array_agg(r.entity_id ORDER BY r.created_at, r.id))[1] AS oldest, min(r.created_at) AS since,
                (array_agg(r.id ORDER BY r.created_at, r.id))[1] AS run_id
         FROM runs r JOIN integrations i ON (i.org_id, i.id) = (r.org_id, r.integration_id)
-        WHERE r.state IN ('queued', 'waiting', 'running', 'held') AND r.flow = 'deliver' AND r.entity_type = 'Bill'
-          AND r.created_at <= $1
+        WHERE r.state IN ('queued', 'waiting', 'running', 'held') AND r.lane IS NOT NULL
+          AND r.flow = 'deliver' AND r.entity_type = 'Bill' AND r.created_at <= $1
         GROUP BY i.org_id, i.id, i.name ORDER BY i.org_id, i.id
         """,
         before,
@@ -120,18 +122,16 @@ async def replication_lag(connection: Connection) -> timedelta | None:
     return lag
 
 
-# A failed run is behind its alert until a later one of the same entity and integration came to an end; of what is no
-# bill, until anything of the integration was delivered. That of a bill which is gone has nothing left to deliver.
+# A failed run is behind its alert until a later one of the same entity and integration came to an end. That of a bill
+# which is gone has nothing left to deliver.
 _LEFT = """
     f.state = 'failed' AND f.fault_code IS NOT DISTINCT FROM a.code
     AND NOT EXISTS (
         SELECT FROM runs n WHERE n.org_id = f.org_id AND n.entity_type = f.entity_type AND n.entity_id = f.entity_id
           AND n.integration_id = f.integration_id AND (n.created_at, n.id) > (f.created_at, f.id)
           AND n.state IN ('delivered', 'skipped', 'superseded', 'cancelled', 'failed') AND n.flow <> 'preview')
-    AND CASE WHEN f.entity_type = 'Bill'
-        THEN f.flow <> 'deliver' OR EXISTS (SELECT FROM bills WHERE org_id = f.org_id AND id = f.entity_id)
-        ELSE NOT EXISTS (SELECT FROM runs n WHERE n.integration_id = f.integration_id AND n.state = 'delivered'
-                           AND n.completed_at > f.completed_at) END
+    AND (f.entity_type <> 'Bill' OR f.flow <> 'deliver'
+         OR EXISTS (SELECT FROM bills WHERE org_id = f.org_id AND id = f.entity_id))
 """
 
 
@@ -159,19 +159,23 @@ async def mended_failures(connection: Connection) -> list[Key]:
     return [(row["org_id"], row["cause"]) for row in rows if not row["left"]]
 
 
-async def gone_causes(connection: Connection) -> dict[Key, str]:
-    """Open alerts whose integration or credential is not there any more, or is well again, with why they may close."""
+async def gone_causes(connection: Connection, calm_since: datetime) -> dict[Key, str]:
+    """Open alerts whose integration or credential is not there any more, or is well again, with why they may close. A
+    webhook is well when it took the last of its notifications and has left none untaken since `calm_since`."""
     rows = await connection.fetch(
         """
         SELECT a.org_id, a.cause, CASE
             WHEN i.id IS NULL AND a.credential_id IS NULL THEN 'the integration was deleted.'
             WHEN c.id IS NULL AND a.credential_id IS NOT NULL THEN 'the credential was deleted.'
             WHEN a.type = 'INTEGRATION_DISABLED' AND i.enabled THEN 'the integration is enabled.'
+            WHEN a.type = 'INTEGRATION_FAILED' AND i.failed_at IS NULL AND a.updated_at < $1
+                THEN 'it takes notifications again.'
             WHEN a.type = 'CREDENTIAL_INVALID' AND c.status = 'VALID' THEN 'the credential works.' END AS why
         FROM alerts a LEFT JOIN integrations i ON (i.org_id, i.id) = (a.org_id, a.integration_id)
         LEFT JOIN credentials c ON (c.org_id, c.id) = (a.org_id, a.credential_id)
         WHERE a.state <> 'CLOSED' AND (a.integration_id IS NOT NULL OR a.credential_id IS NOT NULL)
-        """
+        """,
+        calm_since,
     )
     return {(row["org_id"], row["cause"]): row["why"] for row in rows if row["why"]}
 
