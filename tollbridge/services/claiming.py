@@ -289,10 +289,14 @@ def _earlier(each: _Candidate, books: Mapping[Place, Stored]) -> Earlier | None:
 
 def _correction(each: _Candidate) -> Correction:
     """What a person decided for the run, else the policy of the integration."""
-    decided = each.run["decision"]
-    if decided is None:
-        return correction_of(each.config)
-    found = json_text.parse(decided)
+    return chosen(each.run["decision"], each.config)
+
+
+def chosen(decision: str | None, config: Mapping[str, Any]) -> Correction:
+    """What a person decided (as JSON), else the policy of the options."""
+    if decision is None:
+        return correction_of(config)
+    found = json_text.parse(decision)
     return Correction(Choice(found["choice"]), MoneyTo(found["money"]), found["mailCustomer"])
 
 
