@@ -39,6 +39,8 @@ def test_settings_are_read_from_the_environment() -> None:
         ("VENDOR_URLS", "STRIPE=ftp://x"),
         ("RATE_LIMITS", "STRIPE=fast"),
         ("RATE_LIMITS", "STRIPE=0"),
+        ("LONGEST_BODY", "1023"),
+        ("LONGEST_BODY", "1048577"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_with_its_name_and_value(name: str, value: str) -> None:

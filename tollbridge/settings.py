@@ -12,6 +12,7 @@ from typing import Annotated, get_args, get_type_hints
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _RATES = "TOLLBRIDGE_RATE_LIMITS"
 _LEAST, _MOST = 0.001, 10**9
+_BOUNDS = {"TOLLBRIDGE_PORT": (0, 65_535), "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024)}
 
 
 def default_home() -> Path:
@@ -59,9 +60,13 @@ class Settings:
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
     keep_bodies: Annotated[
         timedelta,
-        "How long the run log keeps requests and replies, each cut at 32,768 characters; steps, times and errors stay."
-        " 0: for ever.",
+        "How long the run log keeps requests and replies; steps, times and errors stay. 0: for ever.",
     ] = timedelta(days=90)
+    longest_body: Annotated[
+        int,
+        "Characters of a request and of a reply that the run log keeps, from 1,024 to 1,048,576; of a longer one the"
+        " beginning.",
+    ] = 32 * 1024
     max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
     token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
     metrics_token: Annotated[str, "Bearer token with which /metrics is read. Empty: it answers this machine alone."] = (
@@ -102,8 +107,7 @@ def _parse(name: str, text: str, kind: object) -> object:
 
 def _number(name: str, text: str, expected: str) -> float:
     """A number that works: a worker without room or with a lease of no length would seem to live and do nothing."""
-    least = 0 if name == "TOLLBRIDGE_PORT" else _LEAST if "seconds" in expected else 1
-    most = 65_535 if name == "TOLLBRIDGE_PORT" else _MOST
+    least, most = _BOUNDS.get(name, (_LEAST if "seconds" in expected else 1, _MOST))
     try:
         value = float(text) if "seconds" in expected else int(text)
     except ValueError as error:

@@ -252,6 +252,7 @@ class World:
             replace(connector_with(self.deliver, self.key_lifetime), corrects=self.corrects),
             self,
             timedelta(minutes=30),
+            longest_body=32 * 1024,
         )
         try:
             result = await drive.run()

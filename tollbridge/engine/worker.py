@@ -214,7 +214,8 @@ class Worker:
             fault = _nobody_serves(run.system)
             return await self._close(run, Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
         driver = Preview if run.flow is Flow.PREVIEW else Drive
-        drive = driver(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
+        line = _Line(self, run, connector.system(run.system))
+        drive = driver(run, connector, line, self._limits.working_time, self._settings.longest_body)
         try:
             return await self._end(run, drive, await drive.run())
         except TRANSIENT:
