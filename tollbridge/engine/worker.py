@@ -259,7 +259,14 @@ class Worker:
 
     def _settlement(self, run: Claimed, drive: Drive, result: Outcome | Paused) -> Settlement:
         return Settlement(
-            run.run_id, run.fence, result, drive.worked, clock.now(), self._random.random(), done=drive.done
+            run.run_id,
+            run.fence,
+            result,
+            drive.worked,
+            clock.now(),
+            self._random.random(),
+            done=drive.done,
+            sealed=run.sealed,
         )
 
     def holds(self, run: Claimed) -> bool:

@@ -18,8 +18,8 @@ async def page(tx: Tx, org_id: str, *, system: str | None, size: int, token: str
     return await page_of(tx, credentials, org_id, conditions, size=size, token=token)
 
 
-async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes) -> None:
-    """Keep a secret that is to be checked before it takes the place of the present one."""
+async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes | None) -> None:
+    """Keep a secret that is to be checked before it takes the place of the present one, or forget it."""
     await tx.execute(
         update(credentials).where(credentials.c.org_id == org_id, credentials.c.id == id).values(candidate=sealed)
     )
