@@ -56,6 +56,8 @@ def test_settings_are_read_from_the_environment() -> None:
         ("ALLOW_HTTP", "maybe"),
         ("CA_FILE", "/nowhere/ca.pem"),
         ("CA_FILE", __file__),
+        ("LONGEST_BODY", "1023"),
+        ("LONGEST_BODY", "1048577"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_with_its_name_and_value(name: str, value: str) -> None:
@@ -72,6 +74,8 @@ def test_a_proxy_that_cannot_work_is_refused_and_its_password_not_repeated(name:
     with pytest.raises(ValueError, match=f"TOLLBRIDGE_{name} .* must be as http://") as refused:
         Settings.read({f"TOLLBRIDGE_{name}": value})
     assert "hunter2" not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -26,6 +26,7 @@ _URLS = {
 }
 _SWITCH = {"true": True, "false": False}
 _LEAST, _MOST = 0.001, 10**9
+_BOUNDS = {"TOLLBRIDGE_PORT": (0, 65_535), "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024)}
 
 
 def default_home() -> Path:
@@ -127,10 +128,14 @@ class Settings:
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
     keep_bodies: Annotated[
         timedelta,
-        "How long the run log keeps requests and replies, each cut at 32,768 characters; steps, times and errors stay."
-        " 0: for ever.",
+        "How long the run log keeps requests and replies; steps, times and errors stay. 0: for ever.",
     ] = timedelta(days=90)
     keep_events: Annotated[timedelta, "How long events are kept, from the moment they came in."] = timedelta(days=28)
+    longest_body: Annotated[
+        int,
+        "Characters of a request and of a reply that the run log keeps, from 1,024 to 1,048,576; of a longer one the"
+        " beginning.",
+    ] = 32 * 1024
     max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
     token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
     metrics_token: Annotated[str, "Bearer token with which /metrics is read. Empty: it answers this machine alone."] = (
@@ -183,8 +188,7 @@ def _parse(name: str, text: str, kind: object) -> object:
 
 def _number(name: str, text: str, expected: str) -> float:
     """A number that works: a worker without room or with a lease of no length would seem to live and do nothing."""
-    least = 0 if name == "TOLLBRIDGE_PORT" else _LEAST if "seconds" in expected else 1
-    most = 65_535 if name == "TOLLBRIDGE_PORT" else _MOST
+    least, most = _BOUNDS.get(name, (_LEAST if "seconds" in expected else 1, _MOST))
     try:
         value = float(text) if "seconds" in expected else int(text)
     except ValueError as error:

@@ -74,9 +74,13 @@ def connect(settings: Settings, db: Database) -> Parts:
 
 
 def build_app(settings: Settings) -> FastAPI:
-    """The API. It opens the database when it starts, and refuses to start on a schema that it does not know."""
+    """The API. It opens the database when it starts, and refuses to start on a schema that it does not know. Raises
+    Invalid where a setting names an unknown system."""
     from tollbridge.api.app import create_app
     from tollbridge.outbound.http import Http
+    from tollbridge.services.systems import check_settings
+
+    check_settings(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -93,7 +97,9 @@ async def run_worker(settings: Settings) -> None:
     """A worker, until SIGTERM or SIGINT: then it finishes its runs; a second signal ends the process at once."""
     from tollbridge.engine.worker import Worker
     from tollbridge.outbound.http import Http
+    from tollbridge.services.systems import check_settings
 
+    check_settings(settings)
     stop = asyncio.Event()
 
     def on_signal() -> None:

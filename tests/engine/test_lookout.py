@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from tests.outbound.post_office import post_office
-from tests.outbound.test_http import serving
+from tests.outbound.servers import serving
 from tests.services.test_alerts import WRONG, fail
 from tests.services.world import CALLER, ORG, World
 from tollbridge.domain.alerts import Alert, AlertType, Severity

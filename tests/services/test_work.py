@@ -302,6 +302,28 @@ async def test_a_refused_key_holds_all_runs_on_it_and_is_told_once(world: World)
     assert (status, error) == ("INVALID", "Stripe refused the key.")
 
 
+async def test_a_refusal_of_the_old_key_says_nothing_of_the_new_one(world: World) -> None:
+    one, two = await world.send("one", "a"), await world.send("two", "b")
+    first, second = await world.claim(one, two)
+    # While they were at work the key was replaced, and the old one revoked.
+    await world.change("credentials", "cred", candidate=seal_fields(world.vault, "cred", {"apiKey": "new"}))
+    (checking,) = await world.claim(await _start_check(world))
+    assert await world.settle(checking, Checked("acct_1", "Tenant one", False))
+    assert await world.settle(first, REFUSED)
+    ((status, error),) = await world.rows("SELECT status, error FROM credentials")
+    assert (status, error) == ("VALID", None)
+    assert not await world.rows("SELECT FROM events")
+    assert (await world.run(one)).state is RunState.HELD
+    await work.sweep(world.db, world.now)
+    (again,) = await world.claim(one)
+    assert again.secrets == {"apiKey": "new"}
+    # What the new key cannot do counts.
+    assert await world.settle(again, REFUSED)
+    assert await world.settle(second, REFUSED)
+    assert [row["status"] for row in await world.rows("SELECT status FROM credentials")] == ["INVALID"]
+    assert len(await world.rows("SELECT FROM events")) == 1
+
+
 async def test_a_check_that_succeeds_lets_the_held_runs_go_on(world: World) -> None:
     run_id = await world.send("bill", "a")
     (claimed,) = await world.claim(run_id)

@@ -41,9 +41,11 @@ async def _examine(settings: Settings) -> list[Finding]:
 
     from tollbridge.domain.errors import Refusal
     from tollbridge.services.checkup import Finding, examine
+    from tollbridge.services.systems import check_settings
     from tollbridge.store.db import connected
 
     try:
+        check_settings(settings)
         vault = _vault(settings)
         async with connected(_dsn(settings)) as db:
             return [*await examine(db, vault, version("tollbridge")), await _mail(settings)]

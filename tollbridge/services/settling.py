@@ -42,7 +42,7 @@ class Settlement:
     """How far a run came: its outcome, or the pause it asked for, with the last step where that is not recorded yet.
 
     `worked` is the working time since the claim. `jitter` lies in [0, 1). `schedule` is the receiver's, for a
-    notification.
+    notification. `sealed` are the secrets of the claim.
     """
 
     run_id: str
@@ -53,6 +53,7 @@ class Settlement:
     jitter: float
     done: StepDone | None = None
     schedule: Schedule | None = None
+    sealed: bytes = b""
 
 
 async def apply(
@@ -76,8 +77,11 @@ async def apply(
     await ledger.finish(connection, _finished(runs, changes, now))
     shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
     await previews.keep(connection, shown)
+    sealed = {each.run_id: each.sealed for each in settlements}
     told = [
-        run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
+        run_id
+        for run_id, change in changes.items()
+        if await _judge_credential(connection, runs[run_id], change, sealed[run_id], now)
     ]
     raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
     await raise_events(connection, list(raised.values()), now)
@@ -173,9 +177,11 @@ def _finished(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Chang
     ]
 
 
-async def _judge_credential(connection: Connection, run: Mapping[str, Any], change: Change, now: datetime) -> bool:
+async def _judge_credential(
+    connection: Connection, run: Mapping[str, Any], change: Change, sealed: bytes, now: datetime
+) -> bool:
     """Note what the run found out about its credential. Answers whether the run's event is to be raised: that a
-    credential no longer works is told once, not for every run on it."""
+    credential no longer works is told once, not for every run on it, and not where its secrets were replaced."""
     key = (run["org_id"], run["credential_id"])
     if change.checked is not None:
         await _accept(connection, run, key, change.checked, now)
@@ -187,6 +193,7 @@ async def _judge_credential(connection: Connection, run: Mapping[str, Any], chan
         change.credential_error,
         checked=run["flow"] == Flow.CHECK,
         invalid=change.credential_invalid,
+        used=None if run["flow"] == Flow.CHECK else sealed,
         now=now,
     )
     return turned and change.event is not None
