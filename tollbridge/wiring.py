@@ -16,6 +16,8 @@ import structlog
 
 from tollbridge.services.access import Gate
 from tollbridge.services.parts import Parts
+from tollbridge.services.sessions import Sessions
+from tollbridge.services.sso import SingleSignOn
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database, open_database
 from tollbridge.store.migrate import require_current
@@ -66,7 +68,17 @@ def connect(settings: Settings, db: Database) -> Parts:
     vault = open_vault(settings)
     older = vault.derive_older("access tokens")
     gate = Gate(db, vault.derive("access tokens"), settings.token_lifetime, older_keys=older)
-    return Parts(settings, db, vault, gate)
+    sessions = Sessions(db, vault.derive("forms of the Console"), settings)
+    return Parts(settings, db, vault, gate, sessions, _single_sign_on(settings, db, sessions))
+
+
+def _single_sign_on(settings: Settings, db: Database, sessions: Sessions) -> SingleSignOn | None:
+    if not settings.sso_issuer:
+        return None
+    from tollbridge.outbound.openid import OpenIdProvider
+
+    provider = OpenIdProvider(settings.sso_issuer, settings.sso_client_id, settings.sso_client_secret)
+    return SingleSignOn(db, settings, sessions, provider)
 
 
 def build_app(settings: Settings) -> FastAPI:

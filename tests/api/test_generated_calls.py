@@ -47,6 +47,8 @@ async def known(api: httpx.AsyncClient) -> Mapping[str, list[str]]:
     mappings = [await send(api, "POST", "externalmappings", mapping | {"externalId": "cus_1"})]
     users = [await send(api, "POST", "serviceusers", {"name": "CI", "role": "viewer"}) for _ in range(5)]
     runs = (await send(api, "GET", "integrationruns"))["data"]
+    names = {"firstName": "Jane", "lastName": "Roe"}
+    people = [await send(api, "POST", "invitations", names | {"email": f"p{n}@acme.example"}) for n in range(5)]
     return {
         "accounts": ["acme"],
         "bills": bills,
@@ -54,6 +56,8 @@ async def known(api: httpx.AsyncClient) -> Mapping[str, list[str]]:
         "integrationconfigs": [config["id"]],
         "integrationruns": [*[run["id"] for run in runs], "Bill", *bills],
         "externalmappings": [mappings[0]["id"]],
+        "users": [person["id"] for person in people],
+        "invitations": [person["id"] for person in people],
         "serviceusers": [user["id"] for user in users],
     }
 

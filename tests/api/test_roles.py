@@ -94,8 +94,11 @@ async def test_no_route_gives_away_what_another_organization_has(
     user = await send(api, "POST", "serviceusers", {"name": SECRET, "role": "viewer"})
     key = await send(api, "POST", f"serviceusers/{user['id']}/accesskeys")
     await send(api, "POST", f"integrationconfigs/{integration['id']}/send")
+    person = await send(
+        api, "POST", "invitations", {"email": "p@acme.example", "firstName": SECRET, "lastName": SECRET}
+    )
     run = (await send(api, "GET", "integrationruns"))["data"][0]
-    ids = ["x", mapping["id"], integration["id"], user["id"], key["id"], run["id"]]
+    ids = ["x", mapping["id"], integration["id"], user["id"], key["id"], run["id"], person["id"]]
     before = await everything(api)
     other = await organizations.create(parts.db, "Other", "other")
     headers = await tokens(other.org_id, Role.ADMINISTRATOR)
@@ -111,7 +114,8 @@ async def test_no_route_gives_away_what_another_organization_has(
 
 
 async def everything(api: httpx.AsyncClient) -> list[bytes]:
-    nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers".split()
+    nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers users".split()
+    nouns.append("auditlog")
     return [(await api.get(noun)).content for noun in nouns]
 
 

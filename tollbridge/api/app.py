@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from tollbridge.api import (
     accounts,
+    audit_log,
     bill_config,
     bills,
     credentials,
@@ -18,6 +19,7 @@ from tollbridge.api import (
     health,
     imports,
     integrations,
+    invitations,
     line_items,
     mapping_configuration,
     metrics,
@@ -27,6 +29,7 @@ from tollbridge.api import (
     products,
     runs,
     service_users,
+    users,
 )
 
 ROUTERS = (
@@ -34,6 +37,8 @@ ROUTERS = (
     metrics.router,
     oauth.router,
     service_users.router,
+    users.router,
+    invitations.router,
     accounts.router,
     products.router,
     bills.router,
@@ -46,6 +51,7 @@ ROUTERS = (
     credentials.router,
     integrations.router,
     runs.router,
+    audit_log.router,
 )
 
 

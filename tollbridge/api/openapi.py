@@ -13,11 +13,12 @@ from fastapi import APIRouter, FastAPI
 from tollbridge.api.permissions import routes_of
 from tollbridge.api.wire import ORG
 from tollbridge.domain import bill_shape
+from tollbridge.domain.audit import Action
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.catalog import ACCOUNT, EXTERNAL_MAPPING, PRODUCT
 from tollbridge.domain.fields import Shape
 from tollbridge.domain.runs import RunState, RunStatus
-from tollbridge.services import bill_config, integrations, service_users
+from tollbridge.services import bill_config, integrations, service_users, users
 
 Schema = Mapping[str, Any]
 
@@ -73,11 +74,28 @@ _RUN = {
     **_texts("flow system holdReason faultKind faultCode accountId integrationId credentialId replayOf currency"),
 }
 _INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
+_INVITATION = {"accepted": _FLAG, **_texts("invitingPrincipalId link")}
 _KEY = {"id": _TEXT, "apiKey": _TEXT, "serviceUserId": _TEXT, "active": _FLAG, "dtCreated": _MOMENT}
 
 COMPONENTS: Mapping[str, Schema] = {
     "Account": _entity(ACCOUNT),
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
+    "AuditEntry": _object(
+        {
+            "id": _TEXT,
+            "dtOccurred": _MOMENT,
+            "action": _one_of(Action),
+            "before": _object({}),
+            "after": _object({}),
+            **_texts("principal entity entityId requestId address"),
+        },
+        "id",
+        "dtOccurred",
+        "principal",
+        "action",
+        "entity",
+        "entityId",
+    ),
     "Bill": _entity(bill_shape.BILL, _BILL),
     "BillConfig": _entity(bill_config.BODY),
     "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
@@ -92,23 +110,31 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
     "ExternalMapping": _entity(EXTERNAL_MAPPING, {"tenant": _TEXT}),
     "Integration": _entity(integrations.BODY, _INTEGRATION),
+    "Invitation": _entity(users.INVITATION, _INVITATION),
     "LineItem": _object({**bill_shape.LINE.schema["properties"], "billId": _TEXT}, "id"),
     "Message": _object({"message": _TEXT}, "message"),
     "Product": _entity(PRODUCT),
     "Run": _object({**_AUDIT, **_RUN}, "id", "status", "entityType", "entityId", "destination"),
     "ServiceUser": _entity(service_users.BODY),
+    "User": _entity(users.BODY, {"accepted": _FLAG, "singleSignOn": _FLAG, "supportUser": _FLAG}),
+    "UserSession": _object(
+        {**_texts("id way address agent"), "dtCreated": _MOMENT, "dtLastSeen": _MOMENT, "dtExpiry": _MOMENT}, "id"
+    ),
 }
 
 _OF_NOUN = {
     "accounts": "Account",
+    "auditlog": "AuditEntry",
     "billconfig": "BillConfig",
     "bills": "Bill",
     "externalmappings": "ExternalMapping",
     "integrationcredentials": "Credential",
     "integrationruns": "Run",
+    "invitations": "Invitation",
     "lineitems": "LineItem",
     "products": "Product",
     "serviceusers": "ServiceUser",
+    "users": "User",
 }
 """What operations under a noun answer: one of these, or a page of them."""
 
@@ -127,11 +153,21 @@ _OF_OPERATION = {
     "list_access_keys": "AccessKey",
     "list_integrations": "Integration",
     "list_line_items": "LineItem",
+    "list_user_sessions": "UserSession",
     "retrieve_integration": "Integration",
     "retrieve_line_item": "LineItem",
     "update_integration": "Integration",
 }
-_OWN = {"get_run_log", "get_run_steps", "list_deliveries_of_bill", "end_date_billing_entities"}
+_OWN = {
+    "erase_account",
+    "end_user_session",
+    "end_user_sessions",
+    "get_me",
+    "get_user_groups",
+    "get_user_permissions",
+    "resend_password",
+}
+_OWN |= {"get_run_log", "get_run_steps", "list_deliveries_of_bill", "end_date_billing_entities"}
 _PAGES = ("list_", "search_", "get_latest_runs")
 
 

@@ -62,6 +62,7 @@ BEAT, SWEEP = 0.25, 0.3
 """Parts of a lease between two signs of life and between two sweeps: a killed worker's runs go on after at most 1.3
 leases."""
 TRIM = timedelta(minutes=1)
+FORGET = timedelta(hours=12)
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -115,6 +116,7 @@ class Worker:
             asyncio.create_task(self._every(lease * BEAT, self._beat)),
             asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
             asyncio.create_task(self._every(TRIM, self._trim)),
+            asyncio.create_task(self._every(FORGET, self._forget)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
@@ -286,6 +288,9 @@ class Worker:
 
     async def _trim(self) -> None:
         await work.trim(self._db, clock.now(), self._settings.keep_bodies)
+
+    async def _forget(self) -> None:
+        await work.forget(self._db, clock.now(), self._settings.keep_ledger, self._settings.keep_audit)
 
     async def _publish(self) -> None:
         counts = self.meter.take()

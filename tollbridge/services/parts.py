@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tollbridge.services.access import Gate
+from tollbridge.services.sessions import Sessions
+from tollbridge.services.sso import SingleSignOn
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database
 from tollbridge.vault import Vault
@@ -18,3 +20,6 @@ class Parts:
     db: Database
     vault: Vault
     gate: Gate
+    sessions: Sessions
+    sso: SingleSignOn | None
+    """None where no provider is set."""

@@ -13,10 +13,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tollbridge.domain.audit import Action
 from tollbridge.domain.deliveries import HELD
 from tollbridge.domain.errors import Conflict, FaultKind, NotFound
 from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
-from tollbridge.services import clock
+from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import new_delivery, target_of
 from tollbridge.store import dispatching, lanes, ledger, run_reader, workers
@@ -195,6 +196,7 @@ async def replay(db: Database, caller: Caller, run_id: str) -> Run:
             flow=run.flow,
         )
         await rows.add(connection, [again], clock.now())
+        await audit.note(tx, caller, Action.REPLAY, "Run", run.id, after={"runId": again.id})
         return await get_run(tx, caller.org_id, again.id)
 
 

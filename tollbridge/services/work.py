@@ -11,12 +11,13 @@ from datetime import datetime, timedelta
 from tollbridge.domain.conversation import Entry
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Outcome
+from tollbridge.domain.people import KNOWN_FOR
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
-from tollbridge.store import claims, jobs, lanes, recording, workers
+from tollbridge.store import audit, claims, jobs, lanes, ledger, recording, users, workers
 from tollbridge.store import limits as buckets
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Database
@@ -27,6 +28,7 @@ __all__ = [
     "Settlement",
     "block_until",
     "claim",
+    "forget",
     "heartbeat",
     "leave",
     "permits",
@@ -39,6 +41,7 @@ __all__ = [
 
 SWEPT_AT_ONCE = 1000
 BODIES_AT_ONCE = 1000
+FORGOTTEN_AT_ONCE = 1000
 JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
 WORKER_KEPT = timedelta(hours=1)
@@ -128,6 +131,17 @@ async def trim(db: Database, now: datetime, keep_bodies: timedelta) -> None:
     while more:
         async with db.hot() as connection:
             more = await recording.forget_bodies(connection, now - keep_bodies, BODIES_AT_ONCE)
+
+
+async def forget(db: Database, now: datetime, keep_ledger: timedelta, keep_audit: timedelta) -> None:
+    """Forget what is past its time for good, in small transactions: sign-ins, the audit log, the ledger."""
+    async with db.hot() as connection:
+        await users.forget(connection, now, KNOWN_FOR)
+    for keep, forget_before in ((keep_audit, audit.forget_before), (keep_ledger, ledger.forget_before)):
+        more = bool(keep)
+        while more:
+            async with db.hot() as connection:
+                more = await forget_before(connection, now - keep, FORGOTTEN_AT_ONCE)
 
 
 async def register_worker(db: Database, worker_id: str, host: str, pid: int, version: str, now: datetime) -> None:
