@@ -48,6 +48,11 @@ def test_settings_are_read_from_the_environment() -> None:
         ("LOG_LEVEL", "loud"),
         ("VENDOR_URLS", "http://127.0.0.1"),
         ("VENDOR_URLS", "STRIPE=ftp://x"),
+        ("LOCAL_SIGN_IN", "maybe"),
+        ("SSO_ISSUER", "login.example"),
+        ("SSO_ROLES", "Accounting"),
+        ("SSO_ROLES", "Accounting=7"),
+        ("KEEP_AUDIT", "-1"),
         ("RATE_LIMITS", "STRIPE=fast"),
         ("RATE_LIMITS", "STRIPE=0"),
         ("ALLOW_NETWORKS", "10.20.0.1/16"),
@@ -93,3 +98,17 @@ def test_an_address_that_is_none_is_refused_without_repeating_what_may_be_secret
     with pytest.raises(ValueError, match=f"TOLLBRIDGE_{name} is not well-formed") as refusal:
         Settings.read({f"TOLLBRIDGE_{name}": value})
     assert "hush" not in str(refusal.value)
+
+
+def test_groups_are_taken_as_they_are_written_and_0_keeps_for_ever() -> None:
+    read = Settings.read(
+        {
+            "TOLLBRIDGE_SSO_ROLES": "Billing admins=administrator, accounting=finance",
+            "TOLLBRIDGE_LOCAL_SIGN_IN": "no",
+            "TOLLBRIDGE_KEEP_LEDGER": "0",
+            "TOLLBRIDGE_PUBLIC_URL": "https://bills.example/",
+        }
+    )
+    assert read.sso_roles == {"Billing admins": "administrator", "accounting": "finance"}
+    assert (read.local_sign_in, read.keep_ledger) == (False, timedelta(0))
+    assert (read.people_url, Settings().people_url) == ("https://bills.example", "http://127.0.0.1:8400")

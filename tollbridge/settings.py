@@ -22,9 +22,18 @@ _URLS = {
         " password as %40 %3A %2F",
     ),
     "TOLLBRIDGE_PUBLIC_URL": (re.compile(rf"https?://{_HOST}(/[^\s?#]*)?"), "https://tollbridge.example.com"),
+    "TOLLBRIDGE_SSO_ISSUER": (re.compile(rf"https?://{_HOST}(/[^\s?#]*)?"), "https://login.example.com/realms/us"),
     "TOLLBRIDGE_ALERT_WEBHOOK": (re.compile(rf"https?://{_HOST}/[^\s#]*"), "https://hooks.example.com/services/…"),
 }
-_SWITCH = {"true": True, "false": False}
+_SWITCH = {"true": True, "yes": True, "false": False, "no": False}
+_SSO_ROLES = "TOLLBRIDGE_SSO_ROLES"
+_EXAMPLES = {
+    _RATES: "STRIPE=100",
+    _SSO_ROLES: "Accounting=finance",
+    "TOLLBRIDGE_VENDOR_URLS": "STRIPE_TEST=http://127.0.0.1:4010",
+}
+_FOR_EVER = "TOLLBRIDGE_KEEP_"
+"""Where 0 means for ever."""
 _LEAST, _MOST = 0.001, 10**9
 _BOUNDS = {"TOLLBRIDGE_PORT": (0, 65_535), "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024)}
 
@@ -85,9 +94,6 @@ class Settings:
     ca_file: Annotated[
         str, "Certificates, as PEM, of authorities that are trusted besides those of the operating system."
     ] = ""
-    public_url: Annotated[
-        str, "Address under which people reach this server, for links in mails: https://tollbridge.example."
-    ] = ""
     smtp_url: Annotated[
         str,
         "Mail server, as smtp://user:password@host:587 (STARTTLS), smtps://… (TLS from the start) or smtp+plain://…"
@@ -128,16 +134,44 @@ class Settings:
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
     keep_bodies: Annotated[
         timedelta,
-        "How long the run log keeps requests and replies; steps, times and errors stay. 0: for ever.",
-    ] = timedelta(days=90)
+        "How long the run log keeps requests and replies; steps, times and errors stay. 13 months, so that last year's"
+        " close can be looked up. 0: for ever.",
+    ] = timedelta(days=396)
     keep_events: Annotated[timedelta, "How long events are kept, from the moment they came in."] = timedelta(days=28)
     longest_body: Annotated[
         int,
         "Characters of a request and of a reply that the run log keeps, from 1,024 to 1,048,576; of a longer one the"
         " beginning.",
     ] = 32 * 1024
+    keep_ledger: Annotated[
+        timedelta, "How long the ledger keeps what was delivered; older documents may be sent again. 0: for ever."
+    ] = timedelta(days=3653)
+    keep_audit: Annotated[timedelta, "How long the audit log keeps its lines. 0: for ever."] = timedelta(days=3653)
     max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
     token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
+    public_url: Annotated[
+        str, "Address under which people reach this installation, for links. Empty: where serve listens."
+    ] = ""
+    local_sign_in: Annotated[
+        bool, "Whether people may sign in with a password. no: by single sign-on alone, and by links made here."
+    ] = True
+    session_idle: Annotated[timedelta, "How long a person stays signed in without doing anything."] = timedelta(
+        hours=12
+    )
+    session_lifetime: Annotated[timedelta, "How long a person stays signed in at most."] = timedelta(days=7)
+    sso_issuer: Annotated[str, "Issuer of the OpenID Connect provider. Empty: no single sign-on."] = ""
+    sso_client_id: Annotated[str, "Our client id at the provider."] = ""
+    sso_client_secret: Annotated[str, "Our client secret at the provider."] = field(default="", repr=False)
+    sso_scopes: Annotated[str, "Scopes that are asked for, separated by spaces."] = "openid email profile"
+    sso_groups_claim: Annotated[str, "Claim of the ID token that lists a person's groups."] = "groups"
+    sso_roles: Annotated[
+        Mapping[str, str],
+        "Roles by group: Billing admins=administrator,Accounting=finance. People with such a group need no invitation."
+        " Empty: only people who were invited come in, with the role they have.",
+    ] = field(default_factory=dict)
+    sso_organization: Annotated[
+        str, "Id of the organization that people come into by single sign-on. Empty: the only one there is."
+    ] = ""
     metrics_token: Annotated[str, "Bearer token with which /metrics is read. Empty: it answers this machine alone."] = (
         field(default="", repr=False)
     )
@@ -154,6 +188,17 @@ class Settings:
                 values[key] = _parse(name, environ[name], kind)
         return cls(**values)  # type: ignore[arg-type]
 
+    @property
+    def local_url(self) -> str:
+        """Where this machine reaches a server that listens as the settings say."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104 a name, not a socket
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
+    @property
+    def people_url(self) -> str:
+        """The address under which people reach us, without a slash at its end."""
+        return (self.public_url or self.local_url).rstrip("/")
+
 
 def _kinds() -> dict[str, object]:
     hints = get_type_hints(Settings, include_extras=True)
@@ -163,6 +208,10 @@ def _kinds() -> dict[str, object]:
 def _parse(name: str, text: str, kind: object) -> object:
     if kind is int:
         return int(_number(name, text, "a whole number"))
+    if kind is bool:
+        if text not in ("yes", "no"):
+            raise ValueError(f"{name} is {text!r}, but must be yes or no")
+        return text == "yes"
     if kind is timedelta:
         return timedelta(seconds=_number(name, text, "a number of seconds"))
     if kind is Path:
@@ -188,7 +237,8 @@ def _parse(name: str, text: str, kind: object) -> object:
 
 def _number(name: str, text: str, expected: str) -> float:
     """A number that works: a worker without room or with a lease of no length would seem to live and do nothing."""
-    least, most = _BOUNDS.get(name, (_LEAST if "seconds" in expected else 1, _MOST))
+    lowest = 0 if name.startswith(_FOR_EVER) else _LEAST if "seconds" in expected else 1
+    least, most = _BOUNDS.get(name, (lowest, _MOST))
     try:
         value = float(text) if "seconds" in expected else int(text)
     except ValueError as error:
@@ -241,18 +291,19 @@ def _certificates(name: str, text: str) -> str:
 
 
 def _map(name: str, text: str) -> dict[str, str]:
-    """Values by system. Which systems there are is not known here."""
+    """Values by system, or by group. Which there are is not known here."""
     found: dict[str, str] = {}
     for entry in filter(None, text.split(",")):
         key, equals, value = (part.strip() for part in entry.partition("="))
         if not key or not equals or not _fits(name, value):
-            example = "STRIPE=100" if name == _RATES else "STRIPE_TEST=http://127.0.0.1:4010"
-            raise ValueError(f"{name} has the entry {entry!r}, but each must be as {example}")
-        found[key.upper()] = value
+            raise ValueError(f"{name} has the entry {entry!r}, but each must be as {_EXAMPLES[name]}")
+        found[key if name == _SSO_ROLES else key.upper()] = value
     return found
 
 
 def _fits(name: str, value: str) -> bool:
+    if name == _SSO_ROLES:
+        return value.isalpha()
     if name == _RATES:
         return value.replace(".", "", 1).isdecimal() and float(value) > 0
     return value.startswith(("http://", "https://"))

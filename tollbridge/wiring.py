@@ -17,6 +17,8 @@ import structlog
 from tollbridge.outbound.guard import Guard
 from tollbridge.services.access import Gate
 from tollbridge.services.parts import Parts
+from tollbridge.services.sessions import Sessions
+from tollbridge.services.sso import SingleSignOn
 from tollbridge.services.submissions import Submissions
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database, open_database
@@ -70,7 +72,18 @@ def connect(settings: Settings, db: Database) -> Parts:
     vault = open_vault(settings)
     older = vault.derive_older("access tokens")
     gate = Gate(db, vault.derive("access tokens"), settings.token_lifetime, older_keys=older)
-    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed, Submissions(db))
+    sessions = Sessions(db, vault.derive("forms of the Console"), settings)
+    sso = _single_sign_on(settings, db, sessions)
+    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed, Submissions(db), sessions, sso)
+
+
+def _single_sign_on(settings: Settings, db: Database, sessions: Sessions) -> SingleSignOn | None:
+    if not settings.sso_issuer:
+        return None
+    from tollbridge.outbound.openid import OpenIdProvider
+
+    provider = OpenIdProvider(settings)
+    return SingleSignOn(db, settings, sessions, provider)
 
 
 def build_app(settings: Settings) -> FastAPI:

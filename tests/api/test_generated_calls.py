@@ -50,6 +50,8 @@ async def known(api: httpx.AsyncClient) -> Mapping[str, list[str]]:
     scheduled = {"id": "ends", "name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
     await send(api, "POST", "scheduledevents/configurations", scheduled)
     await send(api, "POST", "events", {"id": "e", "eventName": "scheduled.bill.ends", "new": {"id": "b0"}})
+    names = {"firstName": "Jane", "lastName": "Roe"}
+    people = [await send(api, "POST", "invitations", names | {"email": f"p{n}@acme.example"}) for n in range(5)]
     return {
         "accounts": ["acme"],
         "bills": bills,
@@ -59,6 +61,8 @@ async def known(api: httpx.AsyncClient) -> Mapping[str, list[str]]:
         "events": ["e"],
         "externalmappings": [mappings[0]["id"]],
         "scheduledevents": ["ends"],
+        "users": [person["id"] for person in people],
+        "invitations": [person["id"] for person in people],
         "serviceusers": [user["id"] for user in users],
     }
 

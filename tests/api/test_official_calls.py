@@ -108,8 +108,22 @@ CALLS: dict[str, Call] = {
     "products.retrieve": lambda c, _: c.products.retrieve("p"),
     "products.update": lambda c, _: c.products.update("p", code="P", name="Calls", version=1),
     "products.list": lambda c, _: c.products.list(ids=["p"], page_size=200),
+    "users.invitations.create": lambda c, _: c.users.invitations.create(
+        email="new@acme.example", first_name="New", last_name="Roe", permission_policy_ids=["finance"]
+    ),
+    "users.invitations.retrieve": lambda c, ids: c.users.invitations.retrieve(ids["user"]),
+    "users.invitations.list": lambda c, _: c.users.invitations.list(page_size=200),
+    "users.retrieve": lambda c, ids: c.users.retrieve(ids["user"]),
+    "users.list": lambda c, ids: c.users.list(ids=[ids["user"]], page_size=200),
+    "users.update": lambda c, ids: c.users.update(ids["user"], dt_end_access="2099-01-01T00:00:00Z"),
+    "users.me": lambda c, _: c.users.me(),
+    "users.get_permissions": lambda c, ids: c.users.get_permissions(ids["user"]),
+    "users.get_user_groups": lambda c, ids: c.users.get_user_groups(ids["user"], page_size=10),
     "products.delete": lambda c, _: c.products.delete("p"),
 }  # fmt: skip
+
+WITHOUT_ANSWER: dict[str, Call] = {"users.resend_password": lambda c, ids: c.users.resend_password(ids["user"])}
+"""Declared as answering nothing; ours answers the link, which this client leaves aside."""
 
 REFUSED: dict[str, Call] = {
     # What it ends lies with whoever calculates the bills.
@@ -147,7 +161,9 @@ async def ids(api: httpx.AsyncClient, organization: NewOrganization) -> Ids:
     signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
     hook = await send(api, "POST", "integrationdestinations/webhooks", {**HOOK, "credentials": signed})
     made_ids = {"config": made["id"], "bare": bare["id"], "hook": hook["id"], "event": event["id"]}
-    return {**made_ids, "basic": basic}
+    person = {"email": "jane@acme.example", "firstName": "Jane", "lastName": "Roe"}
+    user = await send(api, "POST", "invitations", person)
+    return {**made_ids, "user": user["id"], "basic": basic}
 
 
 @pytest.fixture
@@ -165,7 +181,7 @@ def test_no_operation_that_we_have_is_left_out() -> None:
     client = M3ter(api_key="a", api_secret="b", org_id="o")
     resources = (
         "authentication accounts bills bill_config events external_mappings integration_configurations products"
-        " scheduled_event_configurations webhooks".split()
+        " scheduled_event_configurations users webhooks".split()
     )
     operations = {
         f"{resource}.{name}"
@@ -175,6 +191,9 @@ def test_no_operation_that_we_have_is_left_out() -> None:
     }
     have = CALLS.keys() | REFUSED.keys() | TYPED_AS_SOMETHING_ELSE.keys()
     assert operations | {"bills.line_items.list", "bills.line_items.retrieve"} == have
+    nested = {"bills.line_items": ("list", "retrieve"), "users.invitations": ("create", "list", "retrieve")}
+    operations |= {f"{resource}.{name}" for resource, names in nested.items() for name in names}
+    assert operations == CALLS.keys() | REFUSED.keys() | WITHOUT_ANSWER.keys()
 
 
 async def test_every_operation_works_with_the_sync_client_that_fetches_its_tokens(
@@ -185,6 +204,8 @@ async def test_every_operation_works_with_the_sync_client_that_fetches_its_token
     def run() -> None:
         for name, call in CALLS.items():
             assert call(client, ids) is not None, name
+        for call in WITHOUT_ANSWER.values():
+            assert call(client, ids) is None
         for call in REFUSED.values():
             with pytest.raises(m3ter.BadRequestError):
                 call(client, ids)

@@ -104,7 +104,21 @@ async def test_no_route_gives_away_what_another_organization_has(
     await send(api, "POST", f"integrationconfigs/{integration['id']}/disable", {"reason": SECRET})
     alert = (await send(api, "GET", "alerts"))["data"][0]
     assert SECRET in alert["description"]
-    ids = ["x", alert["id"], mapping["id"], integration["id"], user["id"], key["id"], run["id"], hook["id"]]
+    person = await send(
+        api, "POST", "invitations", {"email": "p@acme.example", "firstName": SECRET, "lastName": SECRET}
+    )
+    run = (await send(api, "GET", "integrationruns"))["data"][0]
+    ids = [
+        "x",
+        mapping["id"],
+        integration["id"],
+        user["id"],
+        key["id"],
+        run["id"],
+        person["id"],
+        alert["id"],
+        hook["id"],
+    ]
     before = await everything(api)
     other = await organizations.create(parts.db, "Other", "other")
     headers = await tokens(other.org_id, Role.ADMINISTRATOR)
@@ -122,6 +136,7 @@ async def test_no_route_gives_away_what_another_organization_has(
 async def everything(api: httpx.AsyncClient) -> list[bytes]:
     nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers alerts".split()
     nouns += ["events", "scheduledevents/configurations", "integrationdestinations/webhooks"]
+    nouns += ["users", "auditlog"]
     return [(await api.get(noun)).content for noun in nouns]
 
 

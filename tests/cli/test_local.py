@@ -209,14 +209,46 @@ def test_a_key_from_the_environment_is_printed_and_not_changed(
 def test_a_service_user_is_made_listed_and_kept_out(environ: dict[str, str], cli: Callable[..., Done]) -> None:
     with running(environ, "serve", "--port", "0") as (_, url):
         init(cli, url)
-        made = json.loads(cli("users", "create", "--name", "Source", "--role", "source", "--json").stdout)
-        listed = cli("users", "list").stdout
-        out = cli("users", "deactivate", made["serviceUserId"])
-        keys = json.loads(cli("users", "keys", made["serviceUserId"], "--json").stdout)
+        made = json.loads(cli("service-users", "create", "--name", "Source", "--role", "source", "--json").stdout)
+        listed = cli("service-users", "list").stdout
+        out = cli("service-users", "deactivate", made["serviceUserId"])
+        keys = json.loads(cli("service-users", "keys", made["serviceUserId"], "--json").stdout)
     assert made["apiSecret"]
     assert f"{made['serviceUserId']}\tSource\tsource\t" in listed
     assert out.stdout == f"{made['id']} is not active any more.\n"
     assert keys["active"] is False
+
+
+def test_a_person_is_invited_let_in_by_the_machine_s_owner_and_told_of_in_the_audit_log(
+    environ: dict[str, str], cli: Callable[..., Done]
+) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        invited = cli("users", "invite", "Jane@acme.example", "--first", "Jane", "--last", "Roe", "--role", "viewer")
+        updated = cli("users", "update", "jane@acme.example", "--role", "finance", "--ends", "2099-01-01")
+        signed_in = cli("users", "sign-in-link", "jane@acme.example")
+        unknown = cli("users", "sign-in-link", "nobody@acme.example")
+        nowhere = cli("users", "sessions", "jane@acme.example")
+        changes = cli("audit", "--entity", "User").stdout.splitlines()
+        deleted = cli("users", "delete", "jane@acme.example")
+    assert "/console/links/" in invited.stdout
+    assert "\tfinance\tno\t2099-01-01T00:00:00.000Z\n" in updated.stdout
+    assert "/console/links/" in signed_in.stdout
+    assert (unknown.returncode, "users invite" in unknown.stderr) == (3, True)
+    assert "signed in nowhere" in nowhere.stderr
+    assert "\tSYSTEM\tMAKE_LINK\tUser\t" in changes[0]
+    assert "role: viewer → finance" in changes[1]
+    assert deleted.stdout == "jane@acme.example is no user any more.\n"
+
+
+def test_erasing_asks_first_and_says_what_was_touched(environ: dict[str, str], cli: Callable[..., Done]) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        assert cli("import", "--kind", "accounts", str(FOLDER / "accounts.jsonl")).returncode == 0
+        asked = cli("accounts", "erase", "acc-kitano-motors")
+        done = cli("accounts", "erase", "acc-kitano-motors", "--yes")
+    assert (asked.returncode, "cannot be undone" in asked.stderr) == (2, True)
+    assert done.stdout == "accounts\t1\n"
 
 
 def test_the_shell_is_offered_commands_ids_and_names(environ: dict[str, str], cli: Callable[..., Done]) -> None:

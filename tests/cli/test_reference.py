@@ -80,6 +80,8 @@ def _default(each: Any) -> str:
     if each.name == "home":
         return HOME
     value = each.default_factory() if each.default is MISSING else each.default
+    if isinstance(value, bool):
+        value = "yes" if value else "no"
     if isinstance(value, timedelta):
         value = f"{value.total_seconds():.0f}"
     if isinstance(value, bool):

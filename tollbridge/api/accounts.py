@@ -9,6 +9,7 @@ from tollbridge.api.wire import (
     Body,
     Json,
     Many,
+    MayAdminister,
     MayReadBilling,
     MayWriteBilling,
     Paging100,
@@ -20,7 +21,7 @@ from tollbridge.api.wire import (
     found,
     page,
 )
-from tollbridge.services import accounts
+from tollbridge.services import accounts, erasing
 from tollbridge.services.accounts import ACCOUNTS
 
 router = APIRouter(prefix=f"{ORG}/accounts", tags=["Accounts"])
@@ -72,3 +73,11 @@ async def list_children(parts: TheParts, caller: MayReadBilling, paging: Paging2
 async def end_date_billing_entities(parts: TheParts, caller: MayWriteBilling, id: str, body: Body) -> Json:
     """Always refused: plans and contracts are not kept here."""
     await accounts.end_date_billing_entities(parts.db, caller, id)
+
+
+@router.post("/{id}/erase", openapi_extra=described(extension=True))
+async def erase_account(parts: TheParts, caller: MayAdminister, id: str) -> Json:
+    """Make the person's data unrecognisable for good, in all that is kept here; `elsewhere` is what is not."""
+    done = await erasing.erase_account(parts.db, caller, id)
+    elsewhere = [{"system": each.system, "table": each.table, "id": each.id} for each in done.elsewhere]
+    return Json({"accountId": done.account_id, "touched": dict(done.touched), "elsewhere": elsewhere})

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from tollbridge.api import (
     accounts,
     alerts,
+    audit_log,
     bill_config,
     bills,
     credentials,
@@ -20,6 +21,7 @@ from tollbridge.api import (
     health,
     imports,
     integrations,
+    invitations,
     line_items,
     mapping_configuration,
     metrics,
@@ -30,6 +32,7 @@ from tollbridge.api import (
     runs,
     scheduled_events,
     service_users,
+    users,
     webhooks,
 )
 
@@ -38,6 +41,8 @@ ROUTERS = (
     metrics.router,
     oauth.router,
     service_users.router,
+    users.router,
+    invitations.router,
     accounts.router,
     products.router,
     bills.router,
@@ -54,6 +59,7 @@ ROUTERS = (
     alerts.router,
     events.router,
     scheduled_events.router,
+    audit_log.router,
 )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Mapping
 from urllib.parse import unquote_to_bytes
@@ -25,6 +26,7 @@ from tollbridge.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tollbridge.store.audit import coming_from
 
 _log = structlog.get_logger(__name__)
 
@@ -41,6 +43,7 @@ _STATUS: Mapping[type[Refusal], int] = {
     Refusal: 400,
 }
 
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:+/=-]{1,100}")
 _CONTROLS = frozenset(range(32)) | {127}
 
 
@@ -98,8 +101,15 @@ def _unreadable(scope: Scope) -> Invalid | None:
     return None
 
 
+def _request_id(scope: Scope) -> str:
+    """The id that the client, or a proxy before us, gave the request; else a new one."""
+    given: bytes = dict(scope["headers"]).get(b"x-request-id", b"")
+    return given.decode() if _REQUEST_ID.fullmatch(given) else str(uuid.uuid4())
+
+
 class _Edge:
-    """Refuses addresses that are no text, and answers 500 with an incident id where a bug of ours came up."""
+    """Gives each request an id, which the audit log keeps; refuses addresses that are no text; answers 500 with an
+    incident id where a bug of ours came up."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -113,14 +123,19 @@ class _Edge:
             await refusal(unreadable)(scope, receive, send)
             return
         started = False
+        request_id = _request_id(scope)
 
         async def watched(message: Message) -> None:
             nonlocal started
-            started = started or message["type"] == "http.response.start"
+            if message["type"] == "http.response.start":
+                started = True
+                message["headers"] = [*message["headers"], (b"x-request-id", request_id.encode())]
             await send(message)
 
+        client = scope.get("client")
         try:
-            await self._app(scope, receive, watched)
+            with coming_from(request_id, client[0] if client else None):
+                await self._app(scope, receive, watched)
         except ClientDisconnect:
             _log.info("the client left before its request was read", method=scope["method"], path=scope["path"])
         except Exception:

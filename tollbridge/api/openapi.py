@@ -14,13 +14,14 @@ from tollbridge.api.permissions import routes_of
 from tollbridge.api.wire import ORG
 from tollbridge.domain import bill_shape
 from tollbridge.domain.alerts import AlertState, AlertType, Severity
+from tollbridge.domain.audit import Action
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, EXTERNAL_MAPPING, PRODUCT
 from tollbridge.domain.event_types import Category
 from tollbridge.domain.fields import Shape
 from tollbridge.domain.runs import RunState, RunStatus
 from tollbridge.domain.schedules import SCHEDULED_EVENT
-from tollbridge.services import integrations, service_users, webhooks
+from tollbridge.services import integrations, service_users, users, webhooks
 
 Schema = Mapping[str, Any]
 
@@ -77,6 +78,7 @@ _RUN = {
     **_texts("flow system holdReason faultKind faultCode accountId integrationId credentialId replayOf currency"),
 }
 _INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
+_INVITATION = {"accepted": _FLAG, **_texts("invitingPrincipalId link")}
 _KEY = {"id": _TEXT, "apiKey": _TEXT, "serviceUserId": _TEXT, "active": _FLAG, "dtCreated": _MOMENT}
 
 _SHOWN = {**_TEXT, "description": "Only with TOLLBRIDGE_ECHO_WEBHOOK_SECRETS."}
@@ -111,6 +113,22 @@ COMPONENTS: Mapping[str, Schema] = {
     "Account": _entity(ACCOUNT),
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
     "Alert": _object(_ALERT, "id", "version", "type", "severity", "state", "description", "count"),
+    "AuditEntry": _object(
+        {
+            "id": _TEXT,
+            "dtOccurred": _MOMENT,
+            "action": _one_of(Action),
+            "before": _object({}),
+            "after": _object({}),
+            **_texts("principal entity entityId requestId address"),
+        },
+        "id",
+        "dtOccurred",
+        "principal",
+        "action",
+        "entity",
+        "entityId",
+    ),
     "Bill": _entity(bill_shape.BILL, _BILL),
     "BillConfig": _entity(BILL_CONFIG),
     "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
@@ -145,6 +163,7 @@ COMPONENTS: Mapping[str, Schema] = {
     "EventTypes": _object({"events": _TEXTS, "onlyIfSubmitted": _TEXTS}, "events"),
     "ExternalMapping": _entity(EXTERNAL_MAPPING, {"tenant": _TEXT}),
     "Integration": _entity(integrations.BODY, _INTEGRATION),
+    "Invitation": _entity(users.INVITATION, _INVITATION),
     "LineItem": _object({**bill_shape.LINE.schema["properties"], "billId": _TEXT}, "id"),
     "Message": _object({"message": _TEXT}, "message"),
     "Product": _entity(PRODUCT),
@@ -153,11 +172,16 @@ COMPONENTS: Mapping[str, Schema] = {
     "ServiceUser": _entity(service_users.BODY),
     "Webhook": _entity(webhooks.BODY, {"credentials": _WEBHOOK_CREDENTIAL, "downSince": _MOMENT}),
     "WebhookHealth": _object({"delivered": _COUNT, "pending": _COUNT, "failed": _COUNT, "downSince": _MOMENT}),
+    "User": _entity(users.BODY, {"accepted": _FLAG, "singleSignOn": _FLAG, "supportUser": _FLAG}),
+    "UserSession": _object(
+        {**_texts("id way address agent"), "dtCreated": _MOMENT, "dtLastSeen": _MOMENT, "dtExpiry": _MOMENT}, "id"
+    ),
 }
 
 _OF_NOUN = {
     "accounts": "Account",
     "alerts": "Alert",
+    "auditlog": "AuditEntry",
     "billconfig": "BillConfig",
     "bills": "Bill",
     "events": "Event",
@@ -165,10 +189,12 @@ _OF_NOUN = {
     "integrationcredentials": "Credential",
     "integrationdestinations": "Webhook",
     "integrationruns": "Run",
+    "invitations": "Invitation",
     "lineitems": "LineItem",
     "products": "Product",
     "scheduledevents": "ScheduledEvent",
     "serviceusers": "ServiceUser",
+    "users": "User",
 }
 """What operations under a noun answer: one of these, or a page of them."""
 
@@ -189,12 +215,22 @@ _OF_OPERATION = {
     "list_access_keys": "AccessKey",
     "list_integrations": "Integration",
     "list_line_items": "LineItem",
+    "list_user_sessions": "UserSession",
     "retrieve_integration": "Integration",
     "retrieve_line_item": "LineItem",
     "retrieve_webhook_health": "WebhookHealth",
     "update_integration": "Integration",
 }
-_OWN = {"get_run_log", "get_run_steps", "list_deliveries_of_bill", "end_date_billing_entities"}
+_OWN = {
+    "erase_account",
+    "end_user_session",
+    "end_user_sessions",
+    "get_me",
+    "get_user_groups",
+    "get_user_permissions",
+    "resend_password",
+}
+_OWN |= {"get_run_log", "get_run_steps", "list_deliveries_of_bill", "end_date_billing_entities"}
 _PAGES = ("list_", "search_", "get_latest_runs")
 
 

@@ -20,6 +20,7 @@ from tollbridge.services.caller import Caller
 from tollbridge.services.parts import Parts
 from tollbridge.services.wire_form import entity as entity
 from tollbridge.services.wire_form import timestamp as timestamp
+from tollbridge.store.audit import known_as
 from tollbridge.store.records import Page, Record
 
 ORG = "/organizations/{orgId}"
@@ -65,7 +66,9 @@ class Needs:
                 "The request carries no access token.",
                 "Send Authorization: Bearer with the access_token of POST /oauth/token.",
             )
-        return await parts.gate.admit(token.credentials, orgId, self.permission)
+        caller = await parts.gate.admit(token.credentials, orgId, self.permission)
+        known_as(caller.principal)
+        return caller
 
 
 MayReadBilling = Annotated[Caller, Depends(Needs(Permission.READ_BILLING))]

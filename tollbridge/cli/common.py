@@ -80,3 +80,12 @@ def complain(message: str, hint: str | None = None) -> None:
     print(f"error: {message}", file=sys.stderr)  # noqa: T201
     if hint:
         print(f"hint: {hint}", file=sys.stderr)  # noqa: T201
+
+
+def confirm(question: str, *, yes: bool) -> None:
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"{question} Nobody can be asked here: pass --yes")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(Exit.FAILED)

@@ -39,7 +39,7 @@ def credentials(ctx: typer.Context, incomplete: str) -> Offers:
     return _offer(ctx, incomplete, lambda client: _named(client, "integrationcredentials"))
 
 
-def users(ctx: typer.Context, incomplete: str) -> Offers:
+def service_users(ctx: typer.Context, incomplete: str) -> Offers:
     """Ids of service users."""
     return _offer(ctx, incomplete, lambda client: ((each["id"], each["name"]) for each in client.pages("serviceusers")))
 
@@ -49,6 +49,16 @@ def alerts(ctx: typer.Context, incomplete: str) -> Offers:
     return _offer(
         ctx, incomplete, lambda client: ((each["id"], each["description"]) for each in client.pages("alerts"))
     )
+
+
+def users(ctx: typer.Context, incomplete: str) -> Offers:
+    """Mail addresses of users."""
+    return _offer(ctx, incomplete, lambda client: ((each["email"], each["role"]) for each in client.pages("users")))
+
+
+def accounts(ctx: typer.Context, incomplete: str) -> Offers:
+    """Ids of accounts."""
+    return _offer(ctx, incomplete, lambda client: ((each["id"], each["name"]) for each in client.pages("accounts")))
 
 
 def bills(ctx: typer.Context, incomplete: str) -> Offers:

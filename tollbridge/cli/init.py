@@ -32,7 +32,7 @@ def init(
     settings = read_settings()
     check_free(profile, replace=force)
     made = asyncio.run(make_organization(settings, name, org_id))
-    address = url or address_of(settings)
+    address = url or settings.local_url
     file = write_profile(profile, Profile(address, made.org_id, made.key_id, made.secret), replace=force)
     answer(
         f"Organization  {made.org_id} ({made.name})\n"
@@ -56,9 +56,3 @@ async def make_organization(settings: Settings, name: str, org_id: str | None = 
         else:
             await migrate.migrate(db.dsn)
         return await organizations.create(db, name, org_id)
-
-
-def address_of(settings: Settings) -> str:
-    """Where this machine reaches a server that listens as the settings say."""
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(settings.host, settings.host)  # noqa: S104 a name, not a socket
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.port}"

@@ -15,7 +15,9 @@ from typing import Annotated
 import typer
 
 from tollbridge.cli import (
+    accounts,
     alerts,
+    audit,
     bills,
     credentials,
     db,
@@ -30,6 +32,7 @@ from tollbridge.cli import (
     preview,
     processes,
     runs,
+    service_users,
     users,
 )
 from tollbridge.cli.common import Exit, complain, exit_code
@@ -62,6 +65,9 @@ app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
 app.add_typer(users.app, name="users")
+app.add_typer(service_users.app, name="service-users")
+app.command("audit")(audit.audit)
+app.add_typer(accounts.app, name="accounts")
 
 MAP = """\
 tollbridge carries every finished bill to the systems that a finance team runs, exactly once.
@@ -82,7 +88,9 @@ Over the API, by profile
   alerts        what is wrong now: list, show, take, close
   credentials   secrets of vendors: create, list
   integrations  what is sent where: create, list, enable, send
-  users         who may use the API, and their access keys
+  users         people who use the Console: invite, list, update, delete, sessions
+  service-users programs that use the API, and their access keys
+  audit         who changed what; accounts: erase a person's data
 
 Examples
   tollbridge demo

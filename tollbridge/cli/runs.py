@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from tollbridge.cli import completing
-from tollbridge.cli.common import AsJson, Exit, complain
+from tollbridge.cli.common import AsJson, Exit, complain, confirm
 from tollbridge.cli.named import id_of
 from tollbridge.cli.output import moment, put, put_json, put_rows, say, show_moment
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
@@ -149,7 +149,7 @@ def replay(
     if not chosen:
         say("No run failed; nothing is replayed.")
         return
-    _confirm(f"Replay {len(chosen)} run{'s' if len(chosen) != 1 else ''} of {client.profile.url}?", yes=yes)
+    confirm(f"Replay {len(chosen)} run{'s' if len(chosen) != 1 else ''} of {client.profile.url}?", yes=yes)
     refused = 0
     for identity in chosen:
         try:
@@ -271,12 +271,3 @@ def _draw(found: dict[str, Any], shown: int) -> int:
     for line in done[shown:]:
         put(line)
     return len(done)
-
-
-def _confirm(question: str, *, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{question} Nobody can be asked here: pass --yes")
-    if not typer.confirm(question, err=True):
-        raise typer.Exit(Exit.FAILED)

@@ -1,101 +1,189 @@
-"""`tollbridge users`: service users, what they may do and their access keys, over the API."""
+"""`tollbridge users`: people who use the Console, over the API; and a way in for who owns this machine."""
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+import asyncio
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from tollbridge.cli import completing
-from tollbridge.cli.common import AsJson
-from tollbridge.cli.output import put, put_json, put_rows
+from tollbridge.cli.common import AsJson, answer, read_settings
+from tollbridge.cli.output import put, put_json, put_rows, say
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
+from tollbridge.domain.errors import NotFound
+from tollbridge.settings import Settings
 
-app = typer.Typer(help="Service users and their access keys.", rich_markup_mode=None, no_args_is_help=True)
+if TYPE_CHECKING:
+    from tollbridge.cli.client import Client
+    from tollbridge.services.users import MadeLink
 
-COLUMNS = {"id": "Id", "name": "Name", "role": "Role", "dtCreated": "Made"}
-KEY_COLUMNS = {"id": "Key", "active": "Active", "dtCreated": "Made"}
+app = typer.Typer(help="People who use the Console.", rich_markup_mode=None, no_args_is_help=True)
 
-User = Annotated[str, typer.Argument(help="Id of the service user.", autocompletion=completing.users)]
+COLUMNS = {
+    "id": "Id",
+    "email": "Mail",
+    "firstName": "First name",
+    "lastName": "Last name",
+    "role": "Role",
+    "accepted": "Accepted",
+    "dtEndAccess": "Access ends",
+}
+SESSION_COLUMNS = {
+    "id": "Session",
+    "way": "Signed in by",
+    "address": "From",
+    "agent": "With",
+    "dtCreated": "Since",
+    "dtLastSeen": "Last here",
+}
+
+User = Annotated[str, typer.Argument(help="Mail address or id of the user.", autocompletion=completing.users)]
+RoleOption = Annotated[str | None, typer.Option(help="administrator, operator, finance or viewer.")]
+EndOption = Annotated[str | None, typer.Option(help="Moment or day on which access ends: 2026-12-31.")]
 
 
 @app.command("list")
 def list_(profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
-    """List the service users, newest first.
+    """List the users, newest first.
 
     Example: tollbridge users list
     """
-    from tollbridge.cli.client import Client
-
-    put_rows(Client(read_profile(profile)).pages("serviceusers"), COLUMNS, as_json=as_json, empty="There are no users.")
+    put_rows(_client(profile).pages("users"), COLUMNS, as_json=as_json, empty="There are no users.")
 
 
 @app.command()
-def create(
-    name: Annotated[str, typer.Option(help="Your name for it.")],
-    role: Annotated[str, typer.Option(help="administrator, operator, finance, viewer or source.")],
+def invite(
+    mail: Annotated[str, typer.Argument(help="Mail address of the person.")],
+    first: Annotated[str, typer.Option(help="First name.")],
+    last: Annotated[str, typer.Option(help="Last name.")],
+    role: RoleOption = None,
+    ends: EndOption = None,
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Make a service user with an access key. The secret is shown this once.
+    """Invite a person: prints the link by which they choose a password, this once. Again: a new link.
 
-    Example: tollbridge users create --name "Billing platform" --role source
+    Example: tollbridge users invite jane@acme.example --first Jane --last Roe --role finance
     """
-    from tollbridge.cli.client import Client
-
-    client = Client(read_profile(profile))
-    made = client.call("POST", "serviceusers", body={"name": name, "role": role})
-    _show_key(client.call("POST", "serviceusers", made["id"], "accesskeys"), as_json=as_json)
+    given = {"email": mail, "firstName": first, "lastName": last, "role": role, "dtEndAccess": ends}
+    body = {name: value for name, value in given.items() if value is not None}
+    made = _client(profile).call("POST", "invitations", body=body)
+    answer(made["link"], made, as_json=as_json)
+    say(f"Send this link to {mail}; it works once, until {made['dtExpiry']}.")
 
 
 @app.command()
-def keys(user: User, profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
-    """List the access keys of a service user.
-
-    Example: tollbridge users keys 0199…
-    """
-    from tollbridge.cli.client import Client
-
-    found = Client(read_profile(profile)).get("serviceusers", user, "accesskeys")["data"]
-    put_rows(found, KEY_COLUMNS, as_json=as_json, empty="It has no access key. Make one: tollbridge users add-key")
-
-
-@app.command()
-def add_key(user: User, profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
-    """Make another access key for a service user. The secret is shown this once.
-
-    Example: tollbridge users add-key 0199…
-    """
-    from tollbridge.cli.client import Client
-
-    _show_key(Client(read_profile(profile)).call("POST", "serviceusers", user, "accesskeys"), as_json=as_json)
-
-
-@app.command()
-def deactivate(
+def update(
     user: User,
-    key: Annotated[str | None, typer.Option(help="Only this access key. Default: all that the user has.")] = None,
+    role: RoleOption = None,
+    ends: EndOption = None,
+    stays: Annotated[bool, typer.Option("--stays", help="Lift an end of access.")] = False,
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Keep a service user out: its access keys stop working within seconds.
+    """Give a user another role, or end their access.
 
-    Example: tollbridge users deactivate 0199…
+    Example: tollbridge users update jane@acme.example --role operator
     """
+    client = _client(profile)
+    body: dict[str, Any] = {} if role is None else {"role": role}
+    if ends is not None or stays:
+        body["dtEndAccess"] = None if stays else ends
+    put_rows([client.call("PUT", "users", _id_of(client, user), body=body)], COLUMNS, as_json=as_json, empty="")
+
+
+@app.command()
+def delete(user: User, profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
+    """Delete a user and sign them out everywhere. The audit log keeps what they did.
+
+    Example: tollbridge users delete jane@acme.example
+    """
+    client = _client(profile)
+    done = client.call("DELETE", "users", _id_of(client, user))
+    answer(f"{done['email']} is no user any more.", done, as_json=as_json)
+
+
+@app.command()
+def reset(user: User, profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
+    """Print a link by which a user sets a new password, this once.
+
+    Example: tollbridge users reset jane@acme.example
+    """
+    client = _client(profile)
+    made = client.call("PUT", "users", _id_of(client, user), "password", "resend")
+    answer(made["link"], made, as_json=as_json)
+    say(f"It works once, until {made['dtExpiry']}.")
+
+
+@app.command()
+def sessions(
+    user: User,
+    end: Annotated[str | None, typer.Option(help="End the session with this id, or all of them: all.")] = None,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """List where a user is signed in, or sign them out.
+
+    Example: tollbridge users sessions jane@acme.example --end all
+    """
+    client = _client(profile)
+    id = _id_of(client, user)
+    if end is None:
+        found = client.get("users", id, "sessions")["data"]
+        put_rows(found, SESSION_COLUMNS, as_json=as_json, empty="The user is signed in nowhere.")
+        return
+    done = client.call("DELETE", "users", id, "sessions", *([] if end == "all" else [end]))
+    if as_json:
+        put_json(done)
+    else:
+        put(f"Sessions ended: {done['ended']}")
+
+
+@app.command("sign-in-link")
+def sign_in_link(
+    mail: Annotated[str, typer.Argument(help="Mail address of the user.")], as_json: AsJson = False
+) -> None:
+    """Print a link that signs a user in, once, within ten minutes. For who owns this machine: it asks the database
+    itself, and works where passwords are switched off or the provider of single sign-on is away.
+
+    Example: tollbridge users sign-in-link jane@acme.example
+    """
+    made = asyncio.run(_sign_in_link(read_settings(), mail))
+    told = {"link": made.url, "dtExpiry": made.expires_at.isoformat(timespec="seconds"), "userId": made.user.id}
+    answer(made.url, told, as_json=as_json)
+
+
+async def _sign_in_link(settings: Settings, mail: str) -> MadeLink:
+    from tollbridge.domain.people import Purpose
+    from tollbridge.services import users
+    from tollbridge.services.caller import Caller
+    from tollbridge.store.db import open_database
+    from tollbridge.store.migrate import require_current
+
+    async with open_database(settings) as db:
+        await require_current(db.dsn)
+        user = await users.by_mail(db, mail)
+        if user is None:
+            raise NotFound(
+                "user.not_found", f"There is no user with the mail address {mail}.", "Invite: tollbridge users invite"
+            )
+        return await users.make_link(db, settings, Caller(user.org_id, "SYSTEM"), user.id, Purpose.SIGN_IN)
+
+
+def _client(profile: str) -> Client:
     from tollbridge.cli.client import Client
 
-    client = Client(read_profile(profile))
-    found = client.get("serviceusers", user, "accesskeys")["data"]
-    for each in [key] if key else [each["id"] for each in found if each["active"]]:
-        done = client.call("POST", "serviceusers", user, "accesskeys", each, "deactivate")
-        if as_json:
-            put_json(done)
-        else:
-            put(f"{each} is not active any more.")
+    return Client(read_profile(profile))
 
 
-def _show_key(made: dict[str, Any], *, as_json: bool) -> None:
-    if as_json:
-        put_json(made)
-    else:
-        put(f"Service user  {made['serviceUserId']}\nAccess key    {made['apiKey']}\nSecret        {made['apiSecret']}")
+def _id_of(client: Client, text: str) -> str:
+    """The id of the user with this mail address; whatever has no @ is an id."""
+    if "@" not in text:
+        return text
+    found = [each["id"] for each in client.pages("users") if each["email"] == text.lower()]
+    if not found:
+        raise NotFound(
+            "user.not_found", f"There is no user with the mail address {text}.", "See: tollbridge users list"
+        )
+    return str(found[0])

@@ -27,15 +27,15 @@ class Permission(StrEnum):
     DELIVER = "deliver"
     """Replay runs, send bills that were not sent, decide what becomes of those that changed, and work on alerts."""
     CONFIGURE = "configure"
-    """Write integrations and the organization's configuration."""
+    """Write integrations and the organization's configuration; read who the users are, to choose whom to notify."""
     CREDENTIALS = "credentials"
     """Read, write and check credentials."""
     ADMINISTER = "administer"
-    """Read and write service users and their access keys."""
+    """Read and write users, service users and their access keys; read the audit log; erase a person's data."""
 
 
 class Role(StrEnum):
-    """What a service user is; each of its access keys may do the same."""
+    """What a service user is, and each of its access keys; and, but for `source`, what a person may be."""
 
     ADMINISTRATOR = "administrator"
     OPERATOR = "operator"

@@ -34,6 +34,9 @@ class GlobalOptions(Options):
     notify_emails: Annotated[
         tuple[str, ...], Field(description="Addresses that are told when the integration is disabled.")
     ] = ()
+    notify_users: Annotated[
+        tuple[str, ...], Field(description="Ids of users who are told when the integration is disabled.")
+    ] = ()
 
 
 class Split(StrEnum):

@@ -69,6 +69,7 @@ BRING_BACK = timedelta(seconds=0.5)
 """How often is looked after webhooks that are brought back."""
 SCHEDULE = timedelta(seconds=10)
 """How often a worker looks for scheduled events that are due."""
+FORGET = timedelta(hours=12)
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -137,6 +138,7 @@ class Worker:
             asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
             asyncio.create_task(self._every(TRIM, self._trim)),
             asyncio.create_task(self._every(SCHEDULE, self._tell_due)),
+            asyncio.create_task(self._every(FORGET, self._forget)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
             asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
         ]
@@ -357,6 +359,9 @@ class Worker:
         told = await schedules.tell_due(self._db, clock.now())
         if told:
             log.info("scheduled events told", events=told)
+
+    async def _forget(self) -> None:
+        await work.forget(self._db, clock.now(), self._settings.keep_ledger, self._settings.keep_audit)
 
     async def _publish(self) -> None:
         counts = self.meter.take()

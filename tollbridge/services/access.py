@@ -6,7 +6,6 @@ key behind a token is still active, and its role, are asked of the database, at 
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +18,7 @@ from tollbridge.domain.access import Permission, Role, demand
 from tollbridge.domain.errors import Forbidden, Unauthenticated
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
+from tollbridge.services.tokens import hash_token
 from tollbridge.store import access_keys
 from tollbridge.store.access_keys import AccessKey
 from tollbridge.store.db import Database
@@ -36,11 +36,6 @@ class Token:
 
     text: str
     expires_in: int
-
-
-def hash_secret(secret: str) -> bytes:
-    """What is stored of a secret. Secrets are random, so one fast hash is enough."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).digest()
 
 
 class Gate:
@@ -66,7 +61,7 @@ class Gate:
         found = await self._find(key_id)
         key = found[0] if found else None
         # Compared also where there is no such key, so that the time taken does not tell.
-        matches = hmac.compare_digest(hash_secret(secret), key.secret_hash if key else b"\x00" * 32)
+        matches = hmac.compare_digest(hash_token(secret), key.secret_hash if key else b"\x00" * 32)
         if key is None or not matches or not key.active:
             raise Unauthenticated(
                 "access.key",

@@ -6,12 +6,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from tollbridge.domain import json_text
+from tollbridge.domain.audit import Action
 from tollbridge.domain.changes import Choice, MoneyTo
 from tollbridge.domain.errors import Conflict, Invalid
 from tollbridge.domain.fields import Shape, boolean, one_of, required, text
 from tollbridge.domain.integrations import correction_of
 from tollbridge.domain.runs import HoldReason, RunState
-from tollbridge.services import clock
+from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import target_of
 from tollbridge.services.runs import Run, get_run
@@ -56,6 +57,7 @@ async def decide(db: Database, caller: Caller, run_id: str, body: Any) -> Run:
         }
         kept = {name: value for name, value in decision.items() if value is not None}
         await rows.decide(connection, run_id, json_text.dump(kept), now)
+        await audit.note(tx, caller, Action.DECIDE, "Run", run_id, after=kept)
         await lanes.fill(connection, [lane], now)
         return await get_run(tx, caller.org_id, run_id)
 

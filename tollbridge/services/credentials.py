@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Conflict, FaultKind, Invalid, Unavailable
 from tollbridge.domain.fields import Shape, boolean, did_you_mean, integer, required, shown, text, trimmed
 from tollbridge.domain.integrations import CredentialStatus
@@ -123,7 +124,7 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
         named = {name: kept[name] for name in _KEPT if name in kept}
         changed = record.changed(clock.now(), caller.principal, body=named, name=kept["name"])
-        await records.save(tx, credentials, changed)
+        await records.save(tx, credentials, changed, Action.REPLACE_SECRET if run_id else Action.UPDATE)
     return Saved(changed, run_id)
 
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 
+from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import NotFound
 from tollbridge.domain.integrations import (
     BillFacts,
@@ -20,7 +21,7 @@ from tollbridge.domain.integrations import (
     scope_of,
 )
 from tollbridge.domain.runs import Flow, HoldReason, RunState
-from tollbridge.services import clock
+from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.store import dispatching, lanes, ledger
 from tollbridge.store import runs as rows
@@ -254,6 +255,7 @@ async def send_existing(db: Database, caller: Caller, integration_id: str) -> in
                 if bill.id not in carried
             ]
             await rows.add(connection, fresh, clock.now())
+            await audit.note_raw(connection, caller, Action.SEND, "Integration", integration_id, {"runs": len(fresh)})
             sent += len(fresh)
 
 

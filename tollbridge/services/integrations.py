@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tollbridge.domain.alerts import disabled_cause, integration_disabled
+from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import (
     Shape,
@@ -20,7 +21,7 @@ from tollbridge.domain.fields import (
     text,
     trimmed,
 )
-from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
+from tollbridge.domain.integrations import CredentialStatus, GlobalOptions, IntegrationStatus, read_layer
 from tollbridge.services import alerts, clock, dispatch, links, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import InScope
@@ -28,7 +29,7 @@ from tollbridge.services.entities import check_version, load, missing
 from tollbridge.services.runs import Run
 from tollbridge.store import credentials as credential_rows
 from tollbridge.store import integrations as rows
-from tollbridge.store import records
+from tollbridge.store import records, users
 from tollbridge.store.db import Database, Tx, raw
 from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import credentials, integrations
@@ -90,6 +91,7 @@ async def create(db: Database, caller: Caller, body: Any) -> Integration:
     record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, **columns)
     async with db.transaction() as tx:
         record = await _connected(tx, record)
+        await _check_users(tx, record)
         await records.add(tx, integrations, record)
         return await _saved(tx, record)
 
@@ -102,6 +104,7 @@ async def update(db: Database, caller: Caller, id: str, body: Any) -> Integratio
         check_version(record, body)
         changed = record.changed(clock.now(), caller.principal, body=kept, **columns)
         changed = await _connected(tx, changed)
+        await _check_users(tx, changed)
         await records.save(tx, integrations, changed)
         return await _saved(tx, changed)
 
@@ -153,7 +156,7 @@ async def delete(db: Database, caller: Caller, id: str) -> Integration:
 async def enable(db: Database, caller: Caller, id: str) -> Integration:
     """Let it send again, beginning with the runs that were held meanwhile."""
     async with db.transaction() as tx:
-        changed = await _set_enabled(tx, caller, id, enabled=True, reason=None)
+        changed = await _set_enabled(tx, caller, id, Action.ENABLE, reason=None)
         await runs.release_for_integration(tx, caller.org_id, id, clock.now())
         enabled = await _with_latest(tx, changed)
         why = f"{caller.principal} enabled it."
@@ -165,7 +168,7 @@ async def disable(db: Database, caller: Caller, id: str, body: Any) -> Integrati
     """Hold what is not under way, and whatever arrives, until it is enabled again."""
     reason = DISABLE.check(body).get("reason") or f"Disabled by {caller.principal}."
     async with db.transaction() as tx:
-        changed = await _set_enabled(tx, caller, id, enabled=False, reason=reason)
+        changed = await _set_enabled(tx, caller, id, Action.DISABLE, reason=reason)
         alert = integration_disabled(caller.org_id, id, changed["name"], reason, by_itself=False)
         await alerts.raise_alerts(await raw(tx), [alert], clock.now())
         return await _with_latest(tx, changed)
@@ -206,10 +209,11 @@ async def _saved(tx: Tx, record: Record) -> Integration:
     return Integration(record, standing, in_scope=in_scope)
 
 
-async def _set_enabled(tx: Tx, caller: Caller, id: str, *, enabled: bool, reason: str | None) -> Record:
+async def _set_enabled(tx: Tx, caller: Caller, id: str, action: Action, *, reason: str | None) -> Record:
     record = await load(tx, integrations, caller.org_id, id, NOUN, lock=True)
+    enabled = action is Action.ENABLE
     changed = record.changed(clock.now(), caller.principal, enabled=enabled, disabled_reason=reason)
-    await records.save(tx, integrations, changed)
+    await records.save(tx, integrations, changed, action)
     return changed
 
 
@@ -237,6 +241,20 @@ async def _connected(tx: Tx, record: Record) -> Record:
         return await links.connect(tx, record)
     await _check_credential(tx, record)
     return record
+
+
+async def _check_users(tx: Tx, record: Record) -> None:
+    """Raises Invalid where somebody is to be told who is no user of the organization."""
+    ids = read_layer(GlobalOptions, record.body["configData"]).notify_users
+    known = await users.known(tx, record.org_id, ids) if ids else set()
+    for index, id in enumerate(ids):
+        if id not in known:
+            raise Invalid(
+                "integration.notify_users",
+                f"configData.notifyUsers[{index}] is {shown(id)}, but there is no such user.",
+                "Name users by their ids; `tollbridge users list` shows them.",
+                f"configData.notifyUsers[{index}]",
+            )
 
 
 async def _check_credential(tx: Tx, record: Record) -> None:

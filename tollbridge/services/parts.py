@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tollbridge.services.access import Gate
+from tollbridge.services.sessions import Sessions
+from tollbridge.services.sso import SingleSignOn
 from tollbridge.services.submissions import Submissions
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database
@@ -31,3 +33,6 @@ class Parts:
     gate: Gate
     resolve_allowed: ResolveAllowed
     submissions: Submissions
+    sessions: Sessions
+    sso: SingleSignOn | None
+    """None where no provider is set."""

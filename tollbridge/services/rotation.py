@@ -5,8 +5,11 @@ What is done stays done: whoever is interrupted calls again. Processes go on mea
 
 from __future__ import annotations
 
+from tollbridge.domain.audit import Action
+from tollbridge.services.audit import note
+from tollbridge.services.caller import Caller
 from tollbridge.services.sealing import credential_row, reply_row
-from tollbridge.store import sealed
+from tollbridge.store import audit, organizations, sealed
 from tollbridge.store.db import Connection, Database
 from tollbridge.store.sealed import SealedReply, SealedSecrets
 from tollbridge.vault import KEY_ID, Vault
@@ -29,6 +32,11 @@ async def reseal(db: Database, vault: Vault) -> int:
             async with db.hot() as connection:
                 count = await batch(connection, vault)
             done += count
+    async with db.transaction() as tx:
+        for org_id in await organizations.ids(tx):
+            caller = Caller(org_id, audit.present().principal)
+            after = {"key": vault.current.hex(), "values": done}
+            await note(tx, caller, Action.ROTATE_KEYS, "Organization", org_id, after=after)
     return done
 
 

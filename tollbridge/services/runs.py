@@ -14,12 +14,13 @@ from decimal import Decimal
 from typing import Any
 
 from tollbridge.domain import json_text
+from tollbridge.domain.audit import Action
 from tollbridge.domain.conversation import StepKind
 from tollbridge.domain.deliveries import HELD
 from tollbridge.domain.errors import Conflict, FaultKind, NotFound
 from tollbridge.domain.fields import Shape, boolean
 from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
-from tollbridge.services import clock
+from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import new_delivery, target_of
 from tollbridge.store import dispatching, lanes, ledger, notifying, run_reader, workers
@@ -202,6 +203,7 @@ async def replay(db: Database, caller: Caller, run_id: str, body: Any = None) ->
             decision=None if given.get("askAgain") else _carried(run),
         )
         await rows.add(connection, [again], clock.now())
+        await audit.note(tx, caller, Action.REPLAY, "Run", run.id, after={"runId": again.id})
         return await get_run(tx, caller.org_id, again.id)
 
 

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tollbridge.domain.access import Role
+from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Conflict
 from tollbridge.domain.fields import Shape, one_of, required, trimmed
-from tollbridge.services import clock
-from tollbridge.services.access import hash_secret
+from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version, load, missing
+from tollbridge.services.tokens import hash_token, new_token
 from tollbridge.store import access_keys, records
 from tollbridge.store.access_keys import AccessKey
 from tollbridge.store.db import Database, Tx
@@ -21,6 +21,8 @@ from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import service_users
 
 NOUN = "service user"
+KEY = "AccessKey"
+"""As what the audit log names an access key."""
 _NAME = required(trimmed(least=1, most=200))
 _ROLE = one_of(Role)
 BODY = Shape({"name": _NAME, "role": required(_ROLE)})
@@ -90,6 +92,7 @@ async def delete(db: Database, caller: Caller, id: str) -> Record:
             )
         for key in await access_keys.of_service_user(tx, caller.org_id, id):
             await access_keys.remove(tx, key.id)
+            await audit.note(tx, caller, Action.DELETE, KEY, key.id, before=_told(key))
         await records.remove(tx, service_users, caller.org_id, id)
     return record
 
@@ -104,10 +107,11 @@ async def create_key(db: Database, caller: Caller, service_user_id: str) -> tupl
 
 async def add_key(tx: Tx, caller: Caller, service_user_id: str) -> NewKey:
     """The same inside a transaction of the caller's."""
-    secret = secrets.token_urlsafe(32)
+    secret = new_token()
     id = clock.new_id()
-    key = AccessKey(id, caller.org_id, service_user_id, hash_secret(secret), True, clock.now())
+    key = AccessKey(id, caller.org_id, service_user_id, hash_token(secret), True, clock.now())
     await access_keys.add(tx, key)
+    await audit.note(tx, caller, Action.CREATE, KEY, id, after=_told(key))
     return NewKey(id, secret)
 
 
@@ -120,16 +124,24 @@ async def keys(db: Database, caller: Caller, service_user_id: str) -> Sequence[A
 async def set_key_active(db: Database, caller: Caller, service_user_id: str, id: str, active: bool) -> AccessKey:
     """Let the key in or keep it out; tokens of an inactive key stop working within seconds."""
     async with db.transaction() as tx:
-        await _key(tx, caller, service_user_id, id)
+        before = await _key(tx, caller, service_user_id, id)
         await access_keys.set_active(tx, id, active)
-        return await _key(tx, caller, service_user_id, id)
+        key = await _key(tx, caller, service_user_id, id)
+        action = Action.ENABLE if active else Action.DISABLE
+        await audit.note(tx, caller, action, KEY, id, before=_told(before), after=_told(key))
+    return key
 
 
 async def delete_key(db: Database, caller: Caller, service_user_id: str, id: str) -> AccessKey:
     async with db.transaction() as tx:
         key = await _key(tx, caller, service_user_id, id)
         await access_keys.remove(tx, id)
+        await audit.note(tx, caller, Action.DELETE, KEY, id, before=_told(key))
     return key
+
+
+def _told(key: AccessKey) -> dict[str, Any]:
+    return {"serviceUserId": key.service_user_id, "active": key.active}
 
 
 def _is_own(caller: Caller, id: str) -> bool:

@@ -11,13 +11,27 @@ from datetime import datetime, timedelta
 from tollbridge.domain.conversation import Entry
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Outcome
+from tollbridge.domain.people import KNOWN_FOR
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
 from tollbridge.services import clock
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
-from tollbridge.store import claims, events, jobs, lanes, notifying, previews, recording, standing, workers
+from tollbridge.store import (
+    audit,
+    claims,
+    events,
+    jobs,
+    lanes,
+    ledger,
+    notifying,
+    previews,
+    recording,
+    standing,
+    users,
+    workers,
+)
 from tollbridge.store import limits as buckets
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Database
@@ -28,6 +42,7 @@ __all__ = [
     "Settlement",
     "block_until",
     "claim",
+    "forget",
     "heartbeat",
     "leave",
     "permits",
@@ -44,6 +59,7 @@ EVENTS_AT_ONCE = 1000
 PREVIEWS_AT_ONCE = 100
 PREVIEWS_KEPT = timedelta(days=7)
 """How long what a preview found can be read."""
+FORGOTTEN_AT_ONCE = 1000
 JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
 WORKER_KEPT = timedelta(hours=1)
@@ -150,6 +166,17 @@ async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events:
     while more:
         async with db.hot() as connection:
             more = await events.forget(connection, now - keep_events, EVENTS_AT_ONCE)
+
+
+async def forget(db: Database, now: datetime, keep_ledger: timedelta, keep_audit: timedelta) -> None:
+    """Forget what is past its time for good, in small transactions: sign-ins, the audit log, the ledger."""
+    async with db.hot() as connection:
+        await users.forget(connection, now, KNOWN_FOR)
+    for keep, forget_before in ((keep_audit, audit.forget_before), (keep_ledger, ledger.forget_before)):
+        more = bool(keep)
+        while more:
+            async with db.hot() as connection:
+                more = await forget_before(connection, now - keep, FORGOTTEN_AT_ONCE)
 
 
 async def register_worker(db: Database, worker_id: str, host: str, pid: int, version: str, now: datetime) -> None:

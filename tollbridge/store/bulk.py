@@ -15,8 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import TooMany
+from tollbridge.store import audit
 from tollbridge.store.db import Database, Tx
-from tollbridge.store.records import Record, values_of
+from tollbridge.store.records import Record, by_ids, values_of
 
 T = TypeVar("T")
 
@@ -57,9 +58,16 @@ async def settle_races(db: Database, work: Callable[[Tx], Awaitable[T]]) -> T:
 
 
 async def write(tx: Tx, table: Table, fresh: Sequence[Record], changed: Sequence[Record]) -> None:
-    """Insert the fresh records and replace the changed ones; raises Raced where any is not as it was read."""
+    """Insert the fresh records and replace the changed ones; raises Raced where any is not as it was read.
+
+    All are of one organization. Of an audited table each change is noted, in one statement for all.
+    """
+    audited = audit.entity_of(table) is not None
+    before = await by_ids(tx, table, changed[0].org_id, [each.id for each in changed]) if audited and changed else {}
     if len(await insert(tx, table, fresh)) < len(fresh) or len(await replace(tx, table, changed)) < len(changed):
         raise Raced
+    if audited:
+        await audit.note(tx, [*audit.created(table, fresh), *audit.changed(table, before, changed)])
 
 
 async def insert(tx: AsyncConnection, table: Table, records: Sequence[Record]) -> set[str]:

@@ -264,3 +264,14 @@ def _step(value: Mapping[str, Any]) -> LedgerStep:
         datetime.fromisoformat(first) if first else None,
         datetime.fromisoformat(last) if last else None,
     )
+
+
+async def forget_before(connection: Connection, moment: datetime, limit: int) -> bool:
+    """Delete rows that nothing happened to since that moment, so many at most; answers whether there may be more."""
+    done = await connection.execute(
+        "DELETE FROM ledger WHERE ctid = ANY(ARRAY("
+        "SELECT ctid FROM ledger WHERE updated_at < $1 LIMIT $2 FOR UPDATE SKIP LOCKED))",
+        moment,
+        limit,
+    )
+    return str(done) == f"DELETE {limit}"

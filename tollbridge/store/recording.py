@@ -156,7 +156,7 @@ async def last_seqs(connection: Connection, run_ids: Sequence[str]) -> dict[str,
 
 
 async def learn(connection: Connection, mappings: Sequence[Learnt]) -> None:
-    """Keep the mappings, bound to their tenant; one that leads elsewhere by now is changed."""
+    """Keep the mappings, bound to their tenant; one that leads elsewhere by now is changed. The audit log says so."""
     if not mappings:
         return
     latest = {
@@ -166,16 +166,27 @@ async def learn(connection: Connection, mappings: Sequence[Learnt]) -> None:
     ordered = [latest[key] for key in sorted(latest)]
     await connection.execute(
         """
-        INSERT INTO external_mappings AS m (org_id, id, version, created_at, created_by, updated_at, updated_by, body,
-            m3ter_entity, m3ter_id, external_system, external_table, external_id, tenant)
-        SELECT a, b, 1, c, d, c, d, jsonb_build_object('m3terEntity', e, 'm3terId', f, 'externalSystem', g,
-                   'externalTable', h, 'externalId', i), e, f, g, h, i, j
-        FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
-            $8::text[], $9::text[], $10::text[]) AS n(a, b, c, d, e, f, g, h, i, j)
-        ON CONFLICT ON CONSTRAINT external_mappings_target DO UPDATE SET
-            external_id = excluded.external_id, version = m.version + 1, updated_at = excluded.updated_at,
-            updated_by = excluded.updated_by, body = m.body || jsonb_build_object('externalId', excluded.external_id)
-        WHERE m.external_id <> excluded.external_id
+        WITH kept AS (
+            INSERT INTO external_mappings AS m (org_id, id, version, created_at, created_by, updated_at, updated_by,
+                body, m3ter_entity, m3ter_id, external_system, external_table, external_id, tenant)
+            SELECT a, b, 1, c, d, c, d, jsonb_build_object('m3terEntity', e, 'm3terId', f, 'externalSystem', g,
+                       'externalTable', h, 'externalId', i), e, f, g, h, i, j
+            FROM unnest($1::text[], $2::text[], $3::timestamptz[], $4::text[], $5::text[], $6::text[], $7::text[],
+                $8::text[], $9::text[], $10::text[]) AS n(a, b, c, d, e, f, g, h, i, j)
+            ON CONFLICT ON CONSTRAINT external_mappings_target DO UPDATE SET
+                external_id = excluded.external_id, version = m.version + 1, updated_at = excluded.updated_at,
+                updated_by = excluded.updated_by,
+                body = m.body || jsonb_build_object('externalId', excluded.external_id)
+            WHERE m.external_id <> excluded.external_id
+            RETURNING m.*)
+        INSERT INTO audit_log (org_id, id, at, principal, action, entity, entity_id, before, after)
+        SELECT k.org_id, gen_random_uuid()::text, k.updated_at, k.updated_by,
+               CASE WHEN o.id IS NULL THEN 'CREATE' ELSE 'UPDATE' END, 'ExternalMapping', k.id,
+               CASE WHEN o.id IS NULL THEN '{}' ELSE jsonb_build_object('externalId', o.external_id) END,
+               CASE WHEN o.id IS NULL THEN k.body || jsonb_build_object('tenant', k.tenant)
+                    ELSE jsonb_build_object('externalId', k.external_id) END
+        -- The table as it was before this statement.
+        FROM kept k LEFT JOIN external_mappings o ON (o.org_id, o.id) = (k.org_id, k.id)
         """,
         [each.org_id for each in ordered],
         [each.id for each in ordered],

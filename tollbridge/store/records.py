@@ -1,6 +1,7 @@
 """Reading and writing of the tables whose rows are wire entities: body, version, audit fields, pages.
 
-Knows no entity in particular; the files named after nouns say which columns a body fills.
+Knows no entity in particular; the files named after nouns say which columns a body fills. Changes of rows of audited
+tables are noted in the audit log, in the same transaction.
 """
 
 from __future__ import annotations
@@ -14,7 +15,9 @@ from typing import Any, TypeAlias
 
 from sqlalchemy import ColumnElement, Row, Table, delete, insert, select, tuple_, update
 
+from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Conflict, Invalid
+from tollbridge.store import audit
 from tollbridge.store.db import Tx as Tx
 
 RecordTable: TypeAlias = Table
@@ -82,6 +85,8 @@ async def add(tx: Tx, table: Table, *records: Record) -> None:
     """Insert; unique constraints raise IntegrityError, which the noun's file turns into a Conflict."""
     if records:
         await tx.execute(insert(table), [values_of(record) for record in records])
+        if audit.entity_of(table):
+            await audit.note(tx, audit.created(table, records))
 
 
 async def get(tx: Tx, table: Table, org_id: str, id: str, *, lock: bool = False) -> Record | None:
@@ -103,8 +108,12 @@ async def after(tx: Tx, table: Table, org_id: str, id: str, size: int) -> list[R
     return [read(table, row) for row in await tx.execute(query)]
 
 
-async def save(tx: Tx, table: Table, record: Record) -> None:
-    """Write a changed record; raises Conflict where its previous version is not the stored one."""
+async def save(tx: Tx, table: Table, record: Record, action: Action = Action.UPDATE) -> None:
+    """Write a changed record; raises Conflict where its previous version is not the stored one.
+
+    `action` is what the audit log calls the change.
+    """
+    before = await get(tx, table, record.org_id, record.id, lock=True) if audit.entity_of(table) else None
     query = (
         update(table)
         .where(table.c.org_id == record.org_id, table.c.id == record.id, table.c.version == record.version - 1)
@@ -117,10 +126,21 @@ async def save(tx: Tx, table: Table, record: Record) -> None:
             "Read it again and repeat the change with its present version.",
             "version",
         )
+    if before:
+        await audit.note(tx, audit.changed(table, {record.id: before}, [record], action))
 
 
 async def remove(tx: Tx, table: Table, org_id: str, id: str) -> None:
+    before = await get(tx, table, org_id, id, lock=True) if audit.entity_of(table) else None
     await tx.execute(delete(table).where(table.c.org_id == org_id, table.c.id == id))
+    if before:
+        await audit.note(tx, [audit.removed(table, before)])
+
+
+async def by_ids(tx: Tx, table: Table, org_id: str, ids: Sequence[str]) -> dict[str, Record]:
+    """Those of the ids that there are, by id."""
+    rows = await tx.execute(select(table).where(table.c.org_id == org_id, table.c.id.in_(ids)))
+    return {row.id: read(table, row) for row in rows}
 
 
 async def page(

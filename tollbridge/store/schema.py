@@ -39,8 +39,12 @@ def _when(name: str, nullable: bool = False) -> Column[Any]:
     return Column(name, DateTime(timezone=True), nullable=nullable)
 
 
-def _record(name: str, *columns: Column[Any]) -> Table:
-    """A table of wire entities: identity, version, audit, the body as the caller sent it, and columns to search by."""
+def _record(name: str, *columns: Column[Any], audited: str | None = None) -> Table:
+    """A table of wire entities: identity, version, audit, the body as the caller sent it, and columns to search by.
+
+    `audited` is the entity as which every change of its rows by `store.records` and `store.bulk` is noted in the audit
+    log; binary columns, where secrets are, never are.
+    """
     return Table(
         name,
         metadata,
@@ -53,6 +57,7 @@ def _record(name: str, *columns: Column[Any]) -> Table:
         _col("updated_by", Text),
         _col("body", JSONB),
         *columns,
+        info={"audited": audited},
     )
 
 
@@ -63,7 +68,7 @@ organizations = Table(
     _col("name", Text),
     _when("created_at"),
 )
-service_users = _record("service_users", _col("name", Text), _col("role", Text))
+service_users = _record("service_users", _col("name", Text), _col("role", Text), audited="ServiceUser")
 access_keys = Table(
     "access_keys",
     metadata,
@@ -73,6 +78,74 @@ access_keys = Table(
     _col("secret_hash", LargeBinary),
     _col("active", Boolean),
     _when("created_at"),
+)
+users = _record(
+    "users",
+    _id("mail"),
+    _col("role", Text),
+    _when("end_access", nullable=True),
+    _col("password", LargeBinary, nullable=True),
+    _id("subject", nullable=True),
+    _when("invited_until", nullable=True),
+    _when("accepted_at", nullable=True),
+    audited="User",
+)
+user_links = Table(
+    "user_links",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("user_id", primary_key=True),
+    _id("purpose", primary_key=True),
+    _col("token_hash", LargeBinary),
+    _when("created_at"),
+    _col("created_by", Text),
+    _when("expires_at"),
+)
+user_sessions = Table(
+    "user_sessions",
+    metadata,
+    _id("id", primary_key=True),
+    _id("org_id"),
+    _id("user_id"),
+    _col("token_hash", LargeBinary),
+    _col("way", Text),
+    _col("address", Text),
+    _col("agent", Text),
+    _when("created_at"),
+    _when("seen_at"),
+    _when("ends_at"),
+)
+sign_in_limits = Table(
+    "sign_in_limits",
+    metadata,
+    _id("key", primary_key=True),
+    _col("tokens", Float),
+    _when("refilled_at"),
+)
+sso_sign_ins = Table(
+    "sso_sign_ins",
+    metadata,
+    Column("state_hash", LargeBinary, primary_key=True),
+    _col("browser_hash", LargeBinary),
+    _col("nonce", Text),
+    _col("verifier", Text),
+    _col("back", Text),
+    _when("expires_at"),
+)
+audit_log = Table(
+    "audit_log",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("id", primary_key=True),
+    _when("at"),
+    _id("principal"),
+    _id("action"),
+    _id("entity"),
+    _id("entity_id"),
+    _col("before", JSONB),
+    _col("after", JSONB),
+    _col("request_id", Text, nullable=True),
+    _col("address", Text, nullable=True),
 )
 accounts = _record("accounts", _id("code"), _col("name", Text))
 products = _record("products", _id("code"), _col("name", Text))
@@ -85,6 +158,7 @@ external_mappings = _record(
     _id("external_id"),
     _id("integration_id", nullable=True),
     _id("tenant", nullable=True),
+    audited="ExternalMapping",
 )
 bills = _record(
     "bills",
@@ -104,7 +178,7 @@ bills = _record(
     _when("locked_at", nullable=True),
     _col("locked_by", Text, nullable=True),
 )
-bill_configs = _record("bill_configs", _col("lock_date", Date, nullable=True))
+bill_configs = _record("bill_configs", _col("lock_date", Date, nullable=True), audited="BillConfig")
 bill_revisions = Table(
     "bill_revisions",
     metadata,
@@ -127,6 +201,7 @@ credentials = _record(
     _col("tenant_name", Text, nullable=True),
     _col("secrets", LargeBinary),
     _col("candidate", LargeBinary, nullable=True),
+    audited="Credential",
 )
 integrations = _record(
     "integrations",
@@ -139,6 +214,7 @@ integrations = _record(
     _col("enabled", Boolean),
     _col("disabled_reason", Text, nullable=True),
     _when("failed_at", nullable=True),
+    audited="Integration",
 )
 webhooks = _record(
     "webhooks",
@@ -150,6 +226,7 @@ webhooks = _record(
     _when("down_since", nullable=True),
     _col("tokens", Float, nullable=True),
     _when("refilled_at", nullable=True),
+    audited="Webhook",
 )
 runs = Table(
     "runs",
@@ -299,8 +376,17 @@ events = Table(
     Column("rule_ids", ARRAY(Text(collation="C"))),
     Column("rule_codes", ARRAY(Text(collation="C"))),
 )
-rules = _record("rules", _col("name", Text), _id("code"), _id("event_name"), _col("active", Boolean))
-scheduled_events = _record("scheduled_events", _id("name"), _id("entity"), _col("filled", Boolean), _id("filled_to"))
+rules = _record(
+    "rules", _col("name", Text), _id("code"), _id("event_name"), _col("active", Boolean), audited="NotificationRule"
+)
+scheduled_events = _record(
+    "scheduled_events",
+    _id("name"),
+    _id("entity"),
+    _col("filled", Boolean),
+    _id("filled_to"),
+    audited="ScheduledEvent",
+)
 scheduled_dues = Table(
     "scheduled_dues",
     metadata,
