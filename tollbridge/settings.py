@@ -87,6 +87,7 @@ class Settings:
         "How long the run log keeps requests and replies, each cut at 32,768 characters; steps, times and errors stay."
         " 0: for ever.",
     ] = timedelta(days=90)
+    keep_events: Annotated[timedelta, "How long events are kept, from the moment they came in."] = timedelta(days=28)
     max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
     token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
     metrics_token: Annotated[str, "Bearer token with which /metrics is read. Empty: it answers this machine alone."] = (

@@ -17,6 +17,7 @@ import structlog
 from tollbridge.outbound.guard import Guard
 from tollbridge.services.access import Gate
 from tollbridge.services.parts import Parts
+from tollbridge.services.submissions import Submissions
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database, open_database
 from tollbridge.store.migrate import require_current
@@ -67,7 +68,7 @@ def connect(settings: Settings, db: Database) -> Parts:
     vault = open_vault(settings)
     older = vault.derive_older("access tokens")
     gate = Gate(db, vault.derive("access tokens"), settings.token_lifetime, older_keys=older)
-    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed)
+    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed, Submissions(db))
 
 
 def build_app(settings: Settings) -> FastAPI:

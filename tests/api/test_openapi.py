@@ -30,6 +30,8 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
     hook = {"name": "Hook", "description": "To the ERP", "url": "http://127.0.0.1:4011/in", "credentials": signed}
     await send(api, "POST", "integrationdestinations/webhooks", hook)
+    scheduled = {"name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
+    await send(api, "POST", "scheduledevents/configurations", scheduled)
     described = 0
     for path, item in app.openapi()["paths"].items():
         plain = path.startswith(HERE) and "{" not in path.removeprefix(HERE)
@@ -44,7 +46,7 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     validator(app, {"$ref": "#/components/schemas/Error"}).validate(refusal)
 
 
-@pytest.mark.parametrize("name", ["Account", "Bill", "Run", "Integration", "Webhook"])
+@pytest.mark.parametrize("name", ["Account", "Bill", "Run", "Integration", "Event", "Webhook"])
 def test_what_is_described_is_used(app: FastAPI, name: str) -> None:
     assert f"#/components/schemas/{name}" in json.dumps(app.openapi()["paths"], default=float)
 

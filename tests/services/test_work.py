@@ -478,9 +478,9 @@ async def test_old_bodies_leave_the_run_log_and_its_steps_stay(world: World) -> 
             NOW - timedelta(days=age),
         )
     kept = "SELECT seq FROM run_steps WHERE request IS NOT NULL AND reply IS NOT NULL ORDER BY seq"
-    await work.trim(world.db, NOW, timedelta(0))
+    await work.trim(world.db, NOW, timedelta(0), timedelta(days=28))
     assert [row["seq"] for row in await world.rows(kept)] == [1, 2, 3]
-    await work.trim(world.db, NOW, timedelta(days=90))
+    await work.trim(world.db, NOW, timedelta(days=90), timedelta(days=28))
     assert [row["seq"] for row in await world.rows(kept)] == [2, 3]
     assert len(await world.rows("SELECT FROM run_steps WHERE name = 'Create'")) == 3
 

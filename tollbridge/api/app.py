@@ -14,6 +14,7 @@ from tollbridge.api import (
     credentials,
     deliveries,
     errors,
+    events,
     external_mappings,
     health,
     imports,
@@ -26,6 +27,7 @@ from tollbridge.api import (
     permissions,
     products,
     runs,
+    scheduled_events,
     service_users,
     webhooks,
 )
@@ -48,6 +50,8 @@ ROUTERS = (
     integrations.router,
     webhooks.router,
     runs.router,
+    events.router,
+    scheduled_events.router,
 )
 
 

@@ -15,8 +15,10 @@ from tollbridge.api.wire import ORG
 from tollbridge.domain import bill_shape
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, EXTERNAL_MAPPING, PRODUCT
+from tollbridge.domain.event_types import Category
 from tollbridge.domain.fields import Shape
 from tollbridge.domain.runs import RunState, RunStatus
+from tollbridge.domain.schedules import SCHEDULED_EVENT
 from tollbridge.services import integrations, service_users, webhooks
 
 Schema = Mapping[str, Any]
@@ -24,6 +26,7 @@ Schema = Mapping[str, Any]
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _AUDIT: Mapping[str, Schema] = {
     "id": _TEXT,
@@ -104,12 +107,33 @@ COMPONENTS: Mapping[str, Schema] = {
         },
         "message",
     ),
+    "Event": _object(
+        {
+            **_texts("id eventName accountId resourceId integrationConfigId runId"),
+            "eventTime": _MOMENT,
+            "eventType": _one_of(Category),
+            "dtActioned": {"type": ["string", "null"], "format": "date-time"},
+            "dtCreated": _MOMENT,
+            "m3terEvent": {"type": "object"},
+            "notificationIds": _TEXTS,
+            "notificationCodes": _TEXTS,
+            "outcome": _one_of(("created", "unchanged")),
+        },
+        "id",
+        "dtActioned",
+        "eventName",
+        "eventTime",
+        "m3terEvent",
+    ),
+    "EventFields": _object({"events": {"type": "object"}}, "events"),
+    "EventTypes": _object({"events": _TEXTS, "onlyIfSubmitted": _TEXTS}, "events"),
     "ExternalMapping": _entity(EXTERNAL_MAPPING, {"tenant": _TEXT}),
     "Integration": _entity(integrations.BODY, _INTEGRATION),
     "LineItem": _object({**bill_shape.LINE.schema["properties"], "billId": _TEXT}, "id"),
     "Message": _object({"message": _TEXT}, "message"),
     "Product": _entity(PRODUCT),
     "Run": _object({**_AUDIT, **_RUN}, "id", "status", "entityType", "entityId", "destination"),
+    "ScheduledEvent": _entity(SCHEDULED_EVENT),
     "ServiceUser": _entity(service_users.BODY),
     "Webhook": _entity(webhooks.BODY, {"credentials": _WEBHOOK_CREDENTIAL, "downSince": _MOMENT}),
     "WebhookHealth": _object({"delivered": _COUNT, "pending": _COUNT, "failed": _COUNT, "downSince": _MOMENT}),
@@ -119,12 +143,14 @@ _OF_NOUN = {
     "accounts": "Account",
     "billconfig": "BillConfig",
     "bills": "Bill",
+    "events": "Event",
     "externalmappings": "ExternalMapping",
     "integrationcredentials": "Credential",
     "integrationdestinations": "Webhook",
     "integrationruns": "Run",
     "lineitems": "LineItem",
     "products": "Product",
+    "scheduledevents": "ScheduledEvent",
     "serviceusers": "ServiceUser",
 }
 """What operations under a noun answer: one of these, or a page of them."""
@@ -141,6 +167,8 @@ _OF_OPERATION = {
     "disable_integration": "Integration",
     "enable_integration": "Integration",
     "get_by_entity": "Integration",
+    "get_event_fields": "EventFields",
+    "get_event_types": "EventTypes",
     "list_access_keys": "AccessKey",
     "list_integrations": "Integration",
     "list_line_items": "LineItem",

@@ -20,6 +20,7 @@ from tollbridge.cli import (
     db,
     demo,
     doctor,
+    events,
     importing,
     init,
     integrations,
@@ -55,6 +56,7 @@ app.command("status")(bills.status)
 app.add_typer(bills.app, name="bills")
 app.command("preview")(preview.preview)
 app.add_typer(runs.app, name="runs")
+app.add_typer(events.app, name="events")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
 app.add_typer(users.app, name="users")
@@ -72,9 +74,9 @@ On this machine
   sandbox       a stand-in for a vendor
 
 Over the API, by profile
-  import        bills, accounts, products and mappings from JSONL, CSV or FOCUS
+  import        bills, accounts, products, mappings, events from JSONL, CSV or FOCUS
   status, bills where each bill stands, and the sums; preview: what would be sent
-  runs          what became of each bill: list, show, watch, replay
+  runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
   credentials   secrets of vendors: create, list
   integrations  what is sent where: create, list, enable, send
   users         who may use the API, and their access keys

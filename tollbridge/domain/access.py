@@ -17,7 +17,7 @@ class Permission(StrEnum):
     READ_BILLING = "read-billing"
     """Read accounts, products and bills."""
     WRITE_BILLING = "write-billing"
-    """Create, replace and delete accounts, products and bills."""
+    """Create, replace and delete accounts, products and bills; submit events."""
     APPROVE = "approve"
     """Approve bills, take that back, and lock them."""
     READ = "read"

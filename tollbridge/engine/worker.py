@@ -33,14 +33,14 @@ from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
 from tollbridge.domain.notifications import Receiver
 from tollbridge.domain.runs import Change, Flow, Paused, RunLimits
 from tollbridge.engine.drive import Drive
-from tollbridge.engine.groups import Group
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.notifier import Notifier
 from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import WEBHOOK, Http
-from tollbridge.services import bringing_back, clock, metrics, notifying, work
+from tollbridge.services import bringing_back, clock, metrics, notifying, schedules, work
+from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
 from tollbridge.store import jobs
@@ -67,6 +67,8 @@ leases."""
 TRIM = timedelta(minutes=1)
 BRING_BACK = timedelta(seconds=0.5)
 """How often is looked after webhooks that are brought back."""
+SCHEDULE = timedelta(seconds=10)
+"""How often a worker looks for scheduled events that are due."""
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -134,6 +136,7 @@ class Worker:
             asyncio.create_task(self._every(lease * BEAT, self._beat)),
             asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
             asyncio.create_task(self._every(TRIM, self._trim)),
+            asyncio.create_task(self._every(SCHEDULE, self._tell_due)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
             asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
         ]
@@ -339,7 +342,13 @@ class Worker:
         await bringing_back.step(self._db, clock.now())
 
     async def _trim(self) -> None:
-        await work.trim(self._db, clock.now(), self._settings.keep_bodies)
+        await work.trim(self._db, clock.now(), self._settings.keep_bodies, self._settings.keep_events)
+        await schedules.forget_told(self._db, clock.now())
+
+    async def _tell_due(self) -> None:
+        told = await schedules.tell_due(self._db, clock.now())
+        if told:
+            log.info("scheduled events told", events=told)
 
     async def _publish(self) -> None:
         counts = self.meter.take()

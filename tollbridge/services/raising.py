@@ -10,7 +10,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from tollbridge.domain.events import Changed, Event, entity_changed, fitted
-from tollbridge.services import clock, firing
+from tollbridge.services import clock, dues, firing
 from tollbridge.services.firing import Fired
 from tollbridge.store import events as rows
 from tollbridge.store.db import Connection, Tx, raw
@@ -48,4 +48,6 @@ async def raise_changes(tx: Tx, org_id: str, entity: str, changes: Sequence[Chan
     """Tell what became of entities that we hold, which are named as in their event types (`account`, `bill` …)."""
     if changes:
         events = [entity_changed(org_id, clock.new_id(), entity, change, now) for change in changes]
-        await raise_events(await raw(tx), events, now)
+        connection = await raw(tx)
+        await dues.note(connection, org_id, entity, changes, now)
+        await raise_events(connection, events, now)

@@ -300,13 +300,15 @@ events = Table(
     Column("rule_codes", ARRAY(Text(collation="C"))),
 )
 rules = _record("rules", _col("name", Text), _id("code"), _id("event_name"), _col("active", Boolean))
-scheduled_events = _record("scheduled_events", _id("name"))
-scheduled_firings = Table(
-    "scheduled_firings",
+scheduled_events = _record("scheduled_events", _id("name"), _id("entity"), _col("filled", Boolean), _id("filled_to"))
+scheduled_dues = Table(
+    "scheduled_dues",
     metadata,
+    _id("org_id", primary_key=True),
     _id("scheduled_event_id", primary_key=True),
     _id("entity_id", primary_key=True),
-    Column("day", Date, primary_key=True),
+    Column("due_at", DateTime(timezone=True), primary_key=True),
+    _when("fired_at", nullable=True),
 )
 workers = Table(
     "workers",
