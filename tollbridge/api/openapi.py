@@ -74,6 +74,7 @@ _RUN = {
     "revision": _COUNT,
     **_texts("entityType entityId destination destinationId error url externalId parentIntegrationRunId hint note"),
     **_texts("flow system holdReason faultKind faultCode accountId integrationId credentialId replayOf currency"),
+    **_texts("eventId messageId"),
 }
 _INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
 _KEY = {"id": _TEXT, "apiKey": _TEXT, "serviceUserId": _TEXT, "active": _FLAG, "dtCreated": _MOMENT}

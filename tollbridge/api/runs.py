@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -16,6 +15,7 @@ from tollbridge.api.wire import (
     Many,
     MayDeliver,
     MayRead,
+    Order,
     Paging200,
     TheParts,
     described,
@@ -33,13 +33,6 @@ from tollbridge.services.runs import LoggedStep, Run, RunLog
 router = APIRouter(prefix=f"{ORG}/integrationruns", tags=["Integration runs"])
 BARE = described(extension=True)
 NO_IDS: list[str] = []
-
-
-class Order(StrEnum):
-    """By creation: oldest or newest first."""
-
-    ASC = "ASC"
-    DESC = "DESC"
 
 
 def _window(
@@ -72,8 +65,9 @@ async def list_all_runs(
     credentialId: str | None = None,
     entityType: str | None = None,
     entityId: str | None = None,
+    eventId: str | None = None,
 ) -> Json:
-    chosen = {"integration_id": integrationId, "credential_id": credentialId}
+    chosen = {"integration_id": integrationId, "credential_id": credentialId, "event_id": eventId}
     return await _list(parts, caller, window, **chosen, entity_type=entityType, entity_id=entityId)
 
 
@@ -194,6 +188,8 @@ def _run(run: Run) -> dict[str, Any]:
         "accountId": run.account_id,
         "integrationId": run.integration_id,
         "credentialId": run.credential_id,
+        "eventId": run.event_id,
+        "messageId": run.message_id,
         "replayOf": run.replay_of,
         "total": run.total,
         "currency": run.currency,

@@ -25,11 +25,14 @@ from tollbridge.cli import (
     init,
     integrations,
     keys,
+    listen,
     migrate,
     preview,
     processes,
     runs,
+    trigger,
     users,
+    webhooks,
 )
 from tollbridge.cli.common import Exit, complain, exit_code
 from tollbridge.cli.output import set_quiet
@@ -57,6 +60,9 @@ app.add_typer(bills.app, name="bills")
 app.command("preview")(preview.preview)
 app.add_typer(runs.app, name="runs")
 app.add_typer(events.app, name="events")
+app.command("trigger")(trigger.trigger)
+app.command("listen")(listen.listen)
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
 app.add_typer(users.app, name="users")
@@ -77,9 +83,9 @@ Over the API, by profile
   import        bills, accounts, products, mappings, events from JSONL, CSV or FOCUS
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
-  credentials   secrets of vendors: create, list
+  webhooks      where notifications go: create, link, verify; listen and trigger for who receives them
   integrations  what is sent where: create, list, enable, send
-  users         who may use the API, and their access keys
+  users         who may use the API, and their access keys; credentials: secrets of vendors
 
 Examples
   tollbridge demo
