@@ -21,13 +21,13 @@ Call: TypeAlias = Callable[[Any, Ids], Any]
 
 ACCOUNT = {"code": "A", "name": "Acme", "email_address": "a@b.example"}
 CONFIG = {"destination": "Stripe", "entity_type": "Bill", "entity_id": "e"}
+SCHEDULED = {"entity": "Bill", "field": "endDate", "offset": 3}
 HOOK = {
     "name": "Hook",
     "description": "To the ERP",
     "url": "http://127.0.0.1:4011/in",
     "credentials": {"type": "M3TER_SIGNED_REQUEST", "api_key": "key", "secret": "secret"},
 }
-SCHEDULED = {"entity": "Bill", "field": "endDate", "offset": 3}
 MAPPING = {"m3ter_entity": "Account", "m3ter_id": "acme", "external_system": "Stripe", "external_table": "Customer"}
 
 # In this order; where a call makes something under an id of ours, those that follow find it in `ids`.
@@ -83,12 +83,6 @@ CALLS: dict[str, Call] = {
     "integration_configurations.update": lambda c, ids: c.integration_configurations.update(ids["config"], **CONFIG),
     "integration_configurations.enable": lambda c, ids: c.integration_configurations.enable(ids["config"]),
     "integration_configurations.delete": lambda c, ids: c.integration_configurations.delete(ids["config"]),
-    "webhooks.create": lambda c, _: c.webhooks.create(**HOOK, code="NEW", active=True),
-    "webhooks.retrieve": lambda c, ids: c.webhooks.retrieve(ids["hook"]),
-    "webhooks.update": lambda c, ids: c.webhooks.update(ids["hook"], **{**HOOK, "description": "Other"}),
-    "webhooks.list": lambda c, ids: c.webhooks.list(ids=[ids["hook"]], page_size=200),
-    "webhooks.set_active": lambda c, ids: c.webhooks.set_active(ids["hook"], active=False),
-    "webhooks.delete": lambda c, ids: c.webhooks.delete(ids["hook"]),
     "events.get_types": lambda c, _: c.events.get_types(),
     "events.get_fields": lambda c, _: c.events.get_fields(event_name="scheduled.bill.ends"),
     "scheduled_event_configurations.create": lambda c, _: c.scheduled_event_configurations.create(
@@ -104,6 +98,12 @@ CALLS: dict[str, Call] = {
         account_id="acme", event_name="billing.bill.created", event_type="EntityEvent", include_actioned=True,
         resource_id="nothing", page_size=100,
     ),
+    "webhooks.create": lambda c, _: c.webhooks.create(**HOOK, code="NEW", active=True),
+    "webhooks.retrieve": lambda c, ids: c.webhooks.retrieve(ids["hook"]),
+    "webhooks.update": lambda c, ids: c.webhooks.update(ids["hook"], **{**HOOK, "description": "Other"}),
+    "webhooks.list": lambda c, ids: c.webhooks.list(ids=[ids["hook"]], page_size=200),
+    "webhooks.set_active": lambda c, ids: c.webhooks.set_active(ids["hook"], active=False),
+    "webhooks.delete": lambda c, ids: c.webhooks.delete(ids["hook"]),
     "products.create": lambda c, _: c.products.create(code="P", name="Calls", extra_body={"id": "p"}),
     "products.retrieve": lambda c, _: c.products.retrieve("p"),
     "products.update": lambda c, _: c.products.update("p", code="P", name="Calls", version=1),
@@ -141,12 +141,13 @@ async def ids(api: httpx.AsyncClient, organization: NewOrganization) -> Ids:
     bare = await send(api, "POST", "integrationconfigs", config)
     key = httpx.BasicAuth(organization.key_id, organization.secret)
     basic = next(key.auth_flow(httpx.Request("GET", "http://x"))).headers["Authorization"]
-    signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
-    hook = await send(api, "POST", "integrationdestinations/webhooks", {**HOOK, "credentials": signed})
     scheduled = {"name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
     await send(api, "POST", "scheduledevents/configurations", scheduled)
     event = (await send(api, "GET", "events?eventName=billing.bill.created"))["data"][0]
-    return {"config": made["id"], "bare": bare["id"], "hook": hook["id"], "basic": basic, "event": event["id"]}
+    signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
+    hook = await send(api, "POST", "integrationdestinations/webhooks", {**HOOK, "credentials": signed})
+    made_ids = {"config": made["id"], "bare": bare["id"], "hook": hook["id"], "event": event["id"]}
+    return {**made_ids, "basic": basic}
 
 
 @pytest.fixture

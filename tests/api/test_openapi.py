@@ -27,11 +27,11 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     await send(api, "POST", "externalmappings", mapping | {"externalId": "cus_1"})
     await send(api, "POST", "integrationconfigs", {"destination": "Stripe", "entityType": "Bill"})
     await send(api, "PUT", "bills/b", a_bill())
+    scheduled = {"name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
+    await send(api, "POST", "scheduledevents/configurations", scheduled)
     signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
     hook = {"name": "Hook", "description": "To the ERP", "url": "http://127.0.0.1:4011/in", "credentials": signed}
     await send(api, "POST", "integrationdestinations/webhooks", hook)
-    scheduled = {"name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
-    await send(api, "POST", "scheduledevents/configurations", scheduled)
     described = 0
     for path, item in app.openapi()["paths"].items():
         plain = path.startswith(HERE) and "{" not in path.removeprefix(HERE)

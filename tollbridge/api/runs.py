@@ -106,10 +106,12 @@ async def get_run_steps(parts: TheParts, caller: MayRead, id: str) -> Json:
     )
 
 
-@router.post("/{id}/replay", openapi_extra=BARE)
-async def replay_run(parts: TheParts, caller: MayDeliver, id: str) -> Json:
-    """Deliver again what the run was to deliver; looks first whether it already took effect."""
-    return Json(_run(await runs.replay(parts.db, caller, id)))
+@router.post("/{id}/replay", openapi_extra=described(runs.REPLAY, extension=True, optional=True))
+async def replay_run(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Deliver again what the run was to deliver; looks first whether it already took effect.
+
+    What a person decided for the run holds for the new one; with askAgain it does not."""
+    return Json(_run(await runs.replay(parts.db, caller, id, body)))
 
 
 @router.post("/{id}/decide", openapi_extra=described(changes.DECIDE, extension=True))

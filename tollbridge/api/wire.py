@@ -203,9 +203,9 @@ def listed(data: Sequence[Any], next_token: str | None = None) -> Json:
     return Json({"data": list(data), **({"nextToken": next_token} if next_token else {})})
 
 
-def described(body: Shape | None = None, *, extension: bool = False) -> dict[str, Any]:
+def described(body: Shape | None = None, *, extension: bool = False, optional: bool = False) -> dict[str, Any]:
     """What FastAPI cannot see of a route, for our OpenAPI document: its body, and whether the operation is our own."""
     extra: dict[str, Any] = {"x-extension": True} if extension else {}
     if body is not None:
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": body.schema}}}
+        extra["requestBody"] = {"required": not optional, "content": {"application/json": {"schema": body.schema}}}
     return extra

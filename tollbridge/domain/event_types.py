@@ -115,6 +115,7 @@ _CONFIGURATION = (
 _FAILED_RUN = {
     "message": "string",
     "code": "string",
+    "action": "string",
     "runId": "string",
     "integrationId": "string",
     "accountId": "string",

@@ -97,6 +97,7 @@ def run_failed(
     told: dict[str, Any] = {
         "message": f"{fault.message} {fault.hint}",
         "code": fault.code,
+        "action": fault.rule.action,
         "runId": run_id,
         "integrationId": integration_id,
         "accountId": account_id,

@@ -175,6 +175,7 @@ def new_delivery(
     by: str,
     replay_of: str | None = None,
     flow: Flow = Flow.DELIVER,
+    decision: str | None = None,
 ) -> rows.NewRun:
     """A run that delivers the bill, or takes it back; held where the integration cannot send now."""
     return rows.NewRun(
@@ -193,6 +194,7 @@ def new_delivery(
         flow=flow,
         hold_reason=_hold_reason(target),
         replay_of=replay_of,
+        decision=decision,
     )
 
 

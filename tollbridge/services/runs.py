@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepKind
 from tollbridge.domain.deliveries import HELD
 from tollbridge.domain.errors import Conflict, FaultKind, NotFound
+from tollbridge.domain.fields import Shape, boolean
 from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
@@ -24,6 +26,7 @@ from tollbridge.store import dispatching, lanes, ledger, notifying, run_reader, 
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection, Database, Tx, connect, raw
 
+REPLAY = Shape({"askAgain": boolean()})
 SILENCE = timedelta(seconds=30)
 """A worker that gave no sign of life for so long counts as gone."""
 
@@ -169,12 +172,14 @@ async def any_worker_alive(tx: Tx, now: datetime) -> bool:
     return await workers.seen_since(await raw(tx), now - SILENCE)
 
 
-async def replay(db: Database, caller: Caller, run_id: str) -> Run:
+async def replay(db: Database, caller: Caller, run_id: str, body: Any = None) -> Run:
     """Deliver again what the run was to deliver; looks first whether it already took effect.
 
-    Raises NotFound, and Conflict where the run is still under way, another run carries the bill, the bill changed since
-    or was deleted, or the document was delivered at this revision.
+    What a person decided for the run holds for the new one, unless it is to ask again. Raises NotFound, and Conflict
+    where the run is still under way, another run carries the bill, the bill changed since or was deleted, or the
+    document was delivered at this revision.
     """
+    given = REPLAY.check(body or {})
     async with db.transaction() as tx:
         run = await get_run(tx, caller.org_id, run_id)
         connection = await raw(tx)
@@ -196,9 +201,15 @@ async def replay(db: Database, caller: Caller, run_id: str) -> Run:
             by=caller.principal,
             replay_of=run.id,
             flow=run.flow,
+            decision=None if given.get("askAgain") else _carried(run),
         )
         await rows.add(connection, [again], clock.now())
         return await get_run(tx, caller.org_id, again.id)
+
+
+def _carried(run: Run) -> str | None:
+    """What was decided for the run as JSON, with the run for which a person decided it."""
+    return None if run.decision is None else json_text.dump({"decidedIn": run.id, **run.decision})
 
 
 async def _refuse_replay(connection: Connection, org_id: str, run: Run) -> None:

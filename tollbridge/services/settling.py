@@ -196,12 +196,12 @@ async def _accept(
 
 
 def _event(run: Mapping[str, Any], change: Change, now: datetime) -> Event:
-    assert change.fault is not None
+    assert change.event_fault is not None
     assert change.event is not None
     return run_failed(
         clock.new_id(),
         change.event,
-        change.fault,
+        change.event_fault,
         now,
         org_id=run["org_id"],
         run_id=run["id"],
