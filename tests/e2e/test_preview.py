@@ -108,7 +108,7 @@ async def test_a_preview_says_how_a_delivery_would_fail_and_refuses_what_makes_n
     with pytest.raises(NotFound):
         await preview(billId="nothing")
     async with stage.parts.db.hot() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM events") == 0
+        assert await connection.fetchval("SELECT count(*) FROM events WHERE type = 'IntegrationEvent'") == 0
         await connection.execute("DELETE FROM workers")
     worker.signal(9)
     await worker.gone()

@@ -80,8 +80,7 @@ Over the API, by profile
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
   alerts        what is wrong now: list, show, take, close
-  credentials   secrets of vendors: create, list
-  integrations  what is sent where: create, list, enable, send
+  credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
   users         who may use the API, and their access keys
 
 Examples
