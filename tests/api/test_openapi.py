@@ -25,7 +25,8 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     await send(api, "POST", "products", {"code": "C", "name": "Calls"})
     mapping = {"m3terEntity": "Account", "m3terId": "acme", "externalSystem": "Stripe", "externalTable": "Customer"}
     await send(api, "POST", "externalmappings", mapping | {"externalId": "cus_1"})
-    await send(api, "POST", "integrationconfigs", {"destination": "Stripe", "entityType": "Bill"})
+    made = await send(api, "POST", "integrationconfigs", {"destination": "Stripe", "entityType": "Bill"})
+    await send(api, "POST", f"integrationconfigs/{made['id']}/disable")
     await send(api, "PUT", "bills/b", a_bill())
     scheduled = {"name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
     await send(api, "POST", "scheduledevents/configurations", scheduled)

@@ -35,6 +35,7 @@ async def preview(stage: Stage, policy: str) -> tuple[str, list[str]]:
     [integration] = {str(run["integration_id"]) for run in await stage.runs()}
     config = {"finish": "finalise", "onChange": policy}
     shown = await previews.preview(stage.parts, stage.caller, integration, {"billId": "b1", "configData": config})
+    assert shown.found is not None
     writes = [each["name"] for each in shown.found["steps"] if each["kind"] == "write"]
     return shown.found["outcome"]["kind"], ["Void" if each.startswith("Void") else each for each in writes]
 

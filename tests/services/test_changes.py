@@ -44,11 +44,11 @@ async def test_a_changed_bill_waits_for_a_person_and_lets_the_others_of_its_acco
 
 async def test_people_hear_once_of_each_run_that_waits_for_their_choice(world: World) -> None:
     changed = await held(world)
-    ((name, run_id, body),) = await world.rows("SELECT name, run_id, body FROM events")
+    ((name, run_id, body),) = await world.rows("SELECT name, run_id, body FROM events WHERE type = 'IntegrationEvent'")
     assert (name, run_id) == ("integration.validation.error", changed)
-    assert body["eventData"]["message"].startswith("It changed. Go to the run")
-    assert "credit_and_reissue, leave" in body["eventData"]["message"]
-    assert body["eventData"]["action"] == "Go to run"
+    assert body["eventData"]["newDto"]["message"].startswith("It changed. Go to the run")
+    assert "credit_and_reissue, leave" in body["eventData"]["newDto"]["message"]
+    assert body["eventData"]["newDto"]["action"] == "Go to run"
     await work.sweep(world.db, world.now)
     assert len(await world.rows("SELECT FROM events")) == 1
     # Held again after a decision, it needs a person again.

@@ -271,7 +271,7 @@ async def test_a_vendor_that_is_not_available_is_tried_again_and_then_given_up(w
     (claimed,) = await world.claim(run_id)
     assert await world.settle(claimed, DOWN)
     assert (await world.run(run_id)).status is RunStatus.ERROR
-    ((name, body),) = await world.rows("SELECT name, body FROM events")
+    ((name, body),) = await world.rows("SELECT name, body FROM events WHERE type = 'IntegrationEvent'")
     assert name == "integration.perform.error"
     assert body["eventData"]["newDto"]["message"] == "Stripe answered 503. It is tried again."
     assert body["eventData"]["newDto"]["runId"] == run_id
@@ -296,10 +296,32 @@ async def test_a_refused_key_holds_all_runs_on_it_and_is_told_once(world: World)
     for run_id in (one, two, three):
         run = await world.run(run_id)
         assert (run.hold_reason, run.status) == (HoldReason.UNAUTHORIZED, RunStatus.AUTH_FAILED)
-    events = await world.rows("SELECT name FROM events")
+    events = await world.rows("SELECT name FROM events WHERE type = 'IntegrationEvent'")
     assert [row["name"] for row in events] == ["integration.authentication.error"]
     ((status, error),) = await world.rows("SELECT status, error FROM credentials")
     assert (status, error) == ("INVALID", "Stripe refused the key.")
+
+
+async def test_a_refusal_of_the_old_key_says_nothing_of_the_new_one(world: World) -> None:
+    one, two = await world.send("one", "a"), await world.send("two", "b")
+    first, second = await world.claim(one, two)
+    # While they were at work the key was replaced, and the old one revoked.
+    await world.change("credentials", "cred", candidate=seal_fields(world.vault, "cred", {"apiKey": "new"}))
+    (checking,) = await world.claim(await _start_check(world))
+    assert await world.settle(checking, Checked("acct_1", "Tenant one", False))
+    assert await world.settle(first, REFUSED)
+    ((status, error),) = await world.rows("SELECT status, error FROM credentials")
+    assert (status, error) == ("VALID", None)
+    assert not await world.rows("SELECT FROM events WHERE type = 'IntegrationEvent'")
+    assert (await world.run(one)).state is RunState.HELD
+    await work.sweep(world.db, world.now)
+    (again,) = await world.claim(one)
+    assert again.secrets == {"apiKey": "new"}
+    # What the new key cannot do counts.
+    assert await world.settle(again, REFUSED)
+    assert await world.settle(second, REFUSED)
+    assert [row["status"] for row in await world.rows("SELECT status FROM credentials")] == ["INVALID"]
+    assert len(await world.rows("SELECT FROM events WHERE type = 'IntegrationEvent'")) == 1
 
 
 async def test_a_check_that_succeeds_lets_the_held_runs_go_on(world: World) -> None:
@@ -385,7 +407,7 @@ async def test_a_fault_for_good_fails_the_run_and_tells_what_to_do(world: World)
     assert await world.settle(claimed, WRONG)
     run = await world.run(claimed.run_id)
     assert (run.state, run.error, run.hint) == (RunState.FAILED, WRONG.message, WRONG.hint)
-    ((name,),) = await world.rows("SELECT name FROM events")
+    ((name,),) = await world.rows("SELECT name FROM events WHERE type = 'IntegrationEvent'")
     assert name == "integration.validation.error"
     assert (await integrations.retrieve(world.db, CALLER, "int")).standing.status is IntegrationStatus.FAILED
     await world.deliver(await world.send("next", "a"))

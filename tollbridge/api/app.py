@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from tollbridge.api import (
     accounts,
+    alerts,
     bill_config,
     bills,
     credentials,
@@ -50,6 +51,7 @@ ROUTERS = (
     integrations.router,
     webhooks.router,
     runs.router,
+    alerts.router,
     events.router,
     scheduled_events.router,
 )

@@ -13,6 +13,7 @@ from fastapi import APIRouter, FastAPI
 from tollbridge.api.permissions import routes_of
 from tollbridge.api.wire import ORG
 from tollbridge.domain import bill_shape
+from tollbridge.domain.alerts import AlertState, AlertType, Severity
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, EXTERNAL_MAPPING, PRODUCT
 from tollbridge.domain.event_types import Category
@@ -92,10 +93,25 @@ _WEBHOOK_CREDENTIAL = _object(
     "type",
     "destination",
 )
+_NOTE = {"dtCreated": _MOMENT, "createdBy": _TEXT, "text": _TEXT}
+_LETTER = {**_texts("channel recipient change state error"), "attempts": _COUNT, "dtCreated": _MOMENT}
+_ALERT = {
+    "id": _TEXT,
+    "version": _COUNT,
+    "type": _one_of(AlertType),
+    "severity": _one_of(Severity),
+    "state": _one_of(AlertState),
+    "count": {**_COUNT, "description": "How often it showed since it was opened, or of how many things it tells."},
+    **dict.fromkeys("dtCreated dtOpened dtLastModified dtClosed".split(), _MOMENT),
+    **_texts("description remedy cause faultCode assignee integrationConfigId credentialId runId eventId"),
+    "notes": {"type": "array", "items": _object(_NOTE), "description": "Only of a single alert."},
+    "told": {"type": "array", "items": _object(_LETTER), "description": "Only of a single alert: who was told."},
+}
 
 COMPONENTS: Mapping[str, Schema] = {
     "Account": _entity(ACCOUNT),
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
+    "Alert": _object(_ALERT, "id", "version", "type", "severity", "state", "description", "count"),
     "Bill": _entity(bill_shape.BILL, _BILL),
     "BillConfig": _entity(BILL_CONFIG),
     "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
@@ -142,6 +158,7 @@ COMPONENTS: Mapping[str, Schema] = {
 
 _OF_NOUN = {
     "accounts": "Account",
+    "alerts": "Alert",
     "billconfig": "BillConfig",
     "bills": "Bill",
     "events": "Event",

@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from tollbridge.api.previews import preview_of
 from tollbridge.api.run_log import text_of
 from tollbridge.api.wire import (
     ORG,
@@ -24,7 +25,7 @@ from tollbridge.api.wire import (
     timestamp,
 )
 from tollbridge.domain.runs import RunStatus
-from tollbridge.services import changes, runs
+from tollbridge.services import changes, previews, runs
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import missing
 from tollbridge.services.parts import Parts
@@ -104,6 +105,12 @@ async def get_run_steps(parts: TheParts, caller: MayRead, id: str) -> Json:
             "steps": [_step(step) for step in log.steps],
         }
     )
+
+
+@router.get("/{id}/preview", openapi_extra=BARE)
+async def get_preview(parts: TheParts, caller: MayRead, id: str) -> Json:
+    """What a preview found, by its run; 202 and no more than its state while it is under way."""
+    return preview_of(await previews.get(parts, caller, id))
 
 
 @router.post("/{id}/replay", openapi_extra=described(runs.REPLAY, extension=True, optional=True))

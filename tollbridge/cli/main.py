@@ -15,6 +15,7 @@ from typing import Annotated
 import typer
 
 from tollbridge.cli import (
+    alerts,
     bills,
     credentials,
     db,
@@ -63,6 +64,7 @@ app.add_typer(events.app, name="events")
 app.command("trigger")(trigger.trigger)
 app.command("listen")(listen.listen)
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
 app.add_typer(users.app, name="users")
@@ -84,7 +86,7 @@ Over the API, by profile
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
   webhooks      where notifications go: create, link, verify; listen and trigger for who receives them
-  integrations  what is sent where: create, list, enable, send
+  integrations  what is sent where: create, list, enable, send; alerts: what is wrong now
   users         who may use the API, and their access keys; credentials: secrets of vendors
 
 Examples

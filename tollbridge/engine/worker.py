@@ -258,7 +258,8 @@ class Worker:
             fault = _nobody_serves(run.system)
             return await self._close(run, Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
         driver = Preview if run.flow is Flow.PREVIEW else Drive
-        drive = driver(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
+        line = _Line(self, run, connector.system(run.system))
+        drive = driver(run, connector, line, self._limits.working_time, self._settings.longest_body)
         try:
             return await self._end(run, drive, await drive.run())
         except TRANSIENT:
@@ -302,7 +303,14 @@ class Worker:
 
     def _settlement(self, run: Claimed, drive: Drive, result: Outcome | Paused) -> Settlement:
         return Settlement(
-            run.run_id, run.fence, result, drive.worked, clock.now(), self._random.random(), done=drive.done
+            run.run_id,
+            run.fence,
+            result,
+            drive.worked,
+            clock.now(),
+            self._random.random(),
+            done=drive.done,
+            sealed=run.sealed,
         )
 
     def holds(self, run: Claimed) -> bool:

@@ -94,7 +94,7 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
     """Rename a credential, or replace its secret once the new one was checked.
 
     Without any field of the system the secret stays. Raises Conflict where the new secret does not work or opens
-    another tenant: then nothing is changed.
+    another tenant, Unavailable where that was not found out in time: then nothing is changed.
     """
     kept = BODY.check(body)
     run_id = None
@@ -117,13 +117,25 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
             await rows.set_candidate(tx, caller.org_id, id, seal_fields(parts.vault, id, secrets))
             run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
     if run_id is not None:
-        _must_work(await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE))
+        await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
+        _must_work(await _end_check(parts, caller, id, run_id))
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
         named = {name: kept[name] for name in _KEPT if name in kept}
         changed = record.changed(clock.now(), caller.principal, body=named, name=kept["name"])
         await records.save(tx, credentials, changed)
     return Saved(changed, run_id)
+
+
+async def _end_check(parts: Parts, caller: Caller, id: str, run_id: str) -> Run:
+    """The check as it ended; one that has not is cut off, and the secret that it was to try is forgotten."""
+    async with parts.db.transaction() as tx:
+        await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        run = await runs.get_run(tx, caller.org_id, run_id)
+        if not run.state.ended:
+            await runs.cancel_checks(tx, caller.org_id, id, clock.now(), "It did not end in time.")
+            await rows.set_candidate(tx, caller.org_id, id, None)
+    return run
 
 
 async def check(parts: Parts, caller: Caller, id: str) -> Saved:
@@ -209,6 +221,13 @@ async def _need_worker(tx: Tx) -> None:
 
 
 def _must_work(run: Run) -> None:
+    if not run.state.ended:
+        raise Unavailable(
+            "credential.unchecked",
+            f"The new secret was not taken over: its check (run {run.id}) did not end within "
+            f"{CHECK_PATIENCE.total_seconds():.0f} s. Nothing was changed.",
+            "Repeat the change when the workers have less to do, or the other system answers faster.",
+        )
     if run.state is RunState.CANCELLED:
         raise Conflict(
             "credential.overtaken",

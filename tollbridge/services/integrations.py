@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tollbridge.domain.alerts import disabled_cause, integration_disabled
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import (
     Shape,
@@ -20,7 +21,7 @@ from tollbridge.domain.fields import (
     trimmed,
 )
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
-from tollbridge.services import clock, dispatch, links, runs, systems
+from tollbridge.services import alerts, clock, dispatch, links, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import InScope
 from tollbridge.services.entities import check_version, load, missing
@@ -28,7 +29,7 @@ from tollbridge.services.runs import Run
 from tollbridge.store import credentials as credential_rows
 from tollbridge.store import integrations as rows
 from tollbridge.store import records
-from tollbridge.store.db import Database, Tx
+from tollbridge.store.db import Database, Tx, raw
 from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import credentials, integrations
 
@@ -154,14 +155,20 @@ async def enable(db: Database, caller: Caller, id: str) -> Integration:
     async with db.transaction() as tx:
         changed = await _set_enabled(tx, caller, id, enabled=True, reason=None)
         await runs.release_for_integration(tx, caller.org_id, id, clock.now())
-        return await _with_latest(tx, changed)
+        enabled = await _with_latest(tx, changed)
+        why = f"{caller.principal} enabled it."
+        await alerts.resolve(await raw(tx), caller.org_id, disabled_cause(id), clock.now(), why)
+        return enabled
 
 
 async def disable(db: Database, caller: Caller, id: str, body: Any) -> Integration:
     """Hold what is not under way, and whatever arrives, until it is enabled again."""
     reason = DISABLE.check(body).get("reason") or f"Disabled by {caller.principal}."
     async with db.transaction() as tx:
-        return await _with_latest(tx, await _set_enabled(tx, caller, id, enabled=False, reason=reason))
+        changed = await _set_enabled(tx, caller, id, enabled=False, reason=reason)
+        alert = integration_disabled(caller.org_id, id, changed["name"], reason, by_itself=False)
+        await alerts.raise_alerts(await raw(tx), [alert], clock.now())
+        return await _with_latest(tx, changed)
 
 
 async def standings(tx: Tx, org_id: str, found: Sequence[Record]) -> Mapping[str, Standing]:

@@ -262,9 +262,11 @@ async def cancel_for_integration(tx: Tx, org_id: str, integration_id: str, now: 
     return len(ended)
 
 
-async def cancel_checks(tx: Tx, org_id: str, credential_id: str, now: datetime) -> None:
-    """Cut off the checks of a credential, because it is deleted."""
-    await rows.cut_off_checks(await raw(tx), org_id, credential_id, "The credential was deleted.", now)
+async def cancel_checks(
+    tx: Tx, org_id: str, credential_id: str, now: datetime, note: str = "The credential was deleted."
+) -> None:
+    """Cut off the checks of a credential; the note says why."""
+    await rows.cut_off_checks(await raw(tx), org_id, credential_id, note, now)
 
 
 async def get_run(tx: Tx, org_id: str, run_id: str) -> Run:

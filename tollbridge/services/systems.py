@@ -15,6 +15,7 @@ from tollbridge.connectors.base import Connector, System, all_connectors, read_c
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import did_you_mean, shown
 from tollbridge.domain.integrations import BillOptions, GlobalOptions, Options
+from tollbridge.settings import Settings
 
 ENTITY_OPTIONS: Mapping[str, type[Options]] = {"Bill": BillOptions}
 """The options that integrations of an entity type share, whatever the system."""
@@ -58,6 +59,23 @@ def find(name: str, path: str = "destination") -> Destination:
         did_you_mean(name, keys) or f"Known are {', '.join(keys)}.",
         path,
     )
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises Invalid where a setting names a system that there is none of; the settings themselves know no systems."""
+    keys = [destination.system.key for destination in destinations()]
+    for variable, named in (
+        ("TOLLBRIDGE_VENDOR_URLS", settings.vendor_urls),
+        ("TOLLBRIDGE_RATE_LIMITS", settings.rate_limits),
+    ):
+        for name in named:
+            if name not in keys:
+                raise Invalid(
+                    "settings.system",
+                    f"{variable} names the system {shown(name)}, but there is no such system.",
+                    did_you_mean(name, keys) or f"Known are {', '.join(keys)}.",
+                    variable,
+                )
 
 
 def find_entity_type(destination: Destination, name: str, path: str = "entityType") -> str:

@@ -17,7 +17,7 @@ from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
-from tollbridge.store import claims, events, jobs, lanes, notifying, recording, standing, workers
+from tollbridge.store import claims, events, jobs, lanes, notifying, previews, recording, standing, workers
 from tollbridge.store import limits as buckets
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Database
@@ -41,6 +41,9 @@ __all__ = [
 SWEPT_AT_ONCE = 1000
 BODIES_AT_ONCE = 1000
 EVENTS_AT_ONCE = 1000
+PREVIEWS_AT_ONCE = 100
+PREVIEWS_KEPT = timedelta(days=7)
+"""How long what a preview found can be read."""
 JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
 WORKER_KEPT = timedelta(hours=1)
@@ -124,12 +127,16 @@ async def sweep(db: Database, now: datetime) -> int:
 
 
 async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events: timedelta) -> None:
-    """Forget what is only of use for a while, in small transactions: the queue's own log, bodies in the run log, events
-    by when they came in."""
+    """Forget what is only of use for a while, in small transactions: the queue's own log, what previews found, bodies
+    in the run log, events by when they came in."""
     more = True
     while more:
         async with db.hot() as connection:
             more = await jobs.trim_log(connection, now - JOB_LOG_KEPT)
+    more = True
+    while more:
+        async with db.hot() as connection:
+            more = await previews.forget(connection, now - PREVIEWS_KEPT, PREVIEWS_AT_ONCE)
     more = bool(keep_bodies)
     while more:
         async with db.hot() as connection:

@@ -26,8 +26,8 @@ async def several(tx: Tx, org_id: str, ids: Sequence[str]) -> Mapping[str, Recor
     return {row.id: read(credentials, row) for row in await tx.execute(query)}
 
 
-async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes) -> None:
-    """Keep a secret that is to be checked before it takes the place of the present one."""
+async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes | None) -> None:
+    """Keep a secret that is to be checked before it takes the place of the present one, or forget it."""
     await tx.execute(
         update(credentials).where(credentials.c.org_id == org_id, credentials.c.id == id).values(candidate=sealed)
     )
