@@ -13,7 +13,7 @@ from typing import Any
 
 from tollbridge.domain.calculation import Calculation, CalculationError, caret, compile_calculation
 from tollbridge.domain.errors import Refusal
-from tollbridge.domain.event_types import fields_of
+from tollbridge.domain.event_types import Category, fields_of
 from tollbridge.domain.events import Event
 from tollbridge.domain.integrations import GlobalOptions, read_layer
 from tollbridge.domain.notifications import Occurrence, SentRule, envelope
@@ -35,12 +35,24 @@ class Fired:
 
 
 async def match(connection: Connection, events: Sequence[Event]) -> list[Sequence[Fired]]:
-    """The rules that fire on each of the events."""
+    """The rules that fire on each of the events.
+
+    That a notification of an error could not be delivered is an error too, but fires nothing: with a receiver that is
+    down each would bring about the next for ever.
+    """
     found = await rules.matching(connection, {(event.org_id, event.name) for event in events}) if events else []
     by_name: dict[tuple[str, str], list[ActiveRule]] = {}
     for rule in found:
         by_name.setdefault((rule.org_id, rule.event_name), []).append(rule)
-    return [_fired(by_name.get((event.org_id, event.name), ()), event) for event in events]
+    concerned = [(event.org_id, event.resource_id) for event in events if event.type == Category.INTEGRATION]
+    failed = [(org_id, id) for org_id, id in concerned if id is not None]
+    echoes = await rules.about_errors(connection, failed) if found and failed else set()
+    return [
+        ()
+        if (event.org_id, event.resource_id) in echoes
+        else _fired(by_name.get((event.org_id, event.name), ()), event)
+        for event in events
+    ]
 
 
 async def fire(
