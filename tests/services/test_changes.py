@@ -164,6 +164,26 @@ async def test_a_bill_that_failed_half_way_is_delivered_when_it_was_corrected(wo
     assert second.earlier == Earlier(1)
 
 
+async def test_a_replay_knows_that_a_failed_run_of_this_version_left_something_there(world: World) -> None:
+    (first,) = await world.claim(await world.send("bill", "a"))
+    assert first.earlier is None
+    await work.record(world.db, world.vault, [Entry(first.run_id, first.fence, intent=intent(first))])
+    assert await world.settle(first, WRONG)
+    again = await runs.replay(world.db, CALLER, first.run_id)
+    world.now = again.due_at
+    (claimed,) = await world.claim(again.id)
+    assert claimed.earlier == Earlier(1)
+
+
+async def test_a_replay_of_what_never_went_out_looks_for_nothing(world: World) -> None:
+    (first,) = await world.claim(await world.send("bill", "a"))
+    assert await world.settle(first, WRONG)
+    again = await runs.replay(world.db, CALLER, first.run_id)
+    world.now = again.due_at
+    (claimed,) = await world.claim(again.id)
+    assert claimed.earlier is None
+
+
 async def test_an_older_version_that_waits_for_its_next_try_makes_way(world: World) -> None:
     first = await world.send("bill", "a")
     (claimed,) = await world.claim(first)
