@@ -26,7 +26,7 @@ async def test_every_field_of_the_wire_is_kept_and_returned(api: httpx.AsyncClie
     assert {name: made[name] for name in sent} == sent
     assert made["version"] == 1
     assert (made["authorized"], made["enabled"], made["connectionStatus"]) == (True, True, "CONNECTED")
-    assert made["billsInScope"] == {"count": 0, "totals": {}}
+    assert made["billsInScope"] == {"count": 0, "totals": {}, "undecidedAccounts": 0}
     read = (await api.get(f"integrationconfigs/{made['id']}")).json()
     assert read["status"] == "WAITING"
     assert {name: read[name] for name in sent} == sent
@@ -53,7 +53,7 @@ async def test_what_is_not_set_is_left_out_and_a_name_is_given(api: httpx.AsyncC
     ("change", "field"),
     [
         ({"destination": None}, "destination"),
-        ({"destination": "Webhook"}, "destination"),
+        ({"destination": "Webhook"}, "entityType"),
         ({"entityType": "Notification"}, "entityType"),
         ({"configData": {"accountFilter": "x"}}, "configData.accountFilter"),
         ({"configData": {"memo": "a\x00"}}, "configData.memo"),

@@ -11,11 +11,11 @@ INTEGRATION_EVENT = "IntegrationEvent"
 
 
 def error_body(
-    fault: Fault, *, run_id: str, integration_id: str | None, account_id: str | None, entity_id: str
+    fault: Fault, *, run_id: str | None, integration_id: str | None, account_id: str | None, entity_id: str
 ) -> dict[str, Any]:
     """The body of an error event: the cause in the vendor's words with the way out, and what it is about."""
     data: dict[str, Any] = {
-        "message": f"{fault.message} {fault.hint}",
+        "message": f"{fault.message} {fault.hint}".strip(),
         "code": fault.code,
         "runId": run_id,
         "integrationId": integration_id,

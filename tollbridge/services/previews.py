@@ -14,12 +14,13 @@ from typing import Any
 from tollbridge.domain.deliveries import DeliveryState
 from tollbridge.domain.errors import Conflict, Refusal, Unavailable
 from tollbridge.domain.fields import Shape, anything, map_of, required, text
-from tollbridge.domain.integrations import CredentialStatus
+from tollbridge.domain.integrations import BillFacts, CredentialStatus, Verdict, decide, scope_of
 from tollbridge.domain.runs import Flow, RunState
 from tollbridge.services import clock, deliveries, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.claiming import best, fitting, ids_in
 from tollbridge.services.entities import load
+from tollbridge.services.filtering import filtered
 from tollbridge.services.parts import Parts
 from tollbridge.services.runs import Run
 from tollbridge.store import claims, previews
@@ -69,8 +70,18 @@ async def preview(parts: Parts, caller: Caller, integration_id: str, value: Any)
     warnings = [*found["warnings"]]
     if standing.state not in (DeliveryState.RUNNING, DeliveryState.FAILED):
         warnings.insert(0, f"The bill is {standing.state.replace('_', ' ')} as things are: {standing.reason}")
+    if "configData" in body:
+        warnings += await _out_of_scope(parts, caller, config, standing.bill)
     async with parts.db.transaction() as tx:
         return Preview(await runs.get_run(tx, caller.org_id, run), {**found, "warnings": warnings})
+
+
+async def _out_of_scope(parts: Parts, caller: Caller, config: Mapping[str, Any], bill: BillFacts) -> list[str]:
+    """Why the bill would not be sent at all with these options."""
+    async with parts.db.hot() as connection:
+        (scope,) = await filtered(connection, caller.org_id, [scope_of(config)], [bill.account_id])
+    verdict, reason = decide(scope, bill)
+    return [] if verdict is Verdict.SEND else [f"With these options the bill is not sent: {reason}"]
 
 
 async def _credential(parts: Parts, caller: Caller, integration: Record) -> Record:
