@@ -123,17 +123,17 @@ _BILLS = """
     AND b.bill_date >= coalesce($6::date, '-infinity') AND b.bill_date < coalesce($7::date, 'infinity')
 """
 # `domain.integrations.position_of`, for many bills; a test compares the two.
-# What account filters say is given as pairs of integration and account: constants to the plan, which looks them up.
+# What account filters came to is one constant object, read by integration and account: whatever the plan, that is fast.
 # All facts of a pair are one text, `_code` in Python: sums go by it, and a search by state is one comparison.
 _FACTS = """
     coalesce(r.state, '') || concat(
         '/', (r.revision IS NOT DISTINCT FROM b.revision)::int, (l.org_id IS NOT NULL)::int,
         (cardinality(i.accounts) > 0 AND NOT b.account_id = ANY(i.accounts))::int,
         (b.account_id = ANY(i.restricted))::int,
-        ((i.id || ' ' || b.account_id) = ANY($8::text[]))::int,
+        coalesce($8::text::jsonb ->> (i.id || ' ' || b.account_id) = 'out', false)::int,
         coalesce(b.bill_date < i.since, false)::int,
         (i.approved AND b.status <> 'APPROVED')::int,
-        ((i.id || ' ' || b.account_id) = ANY($9::text[]))::int) AS facts
+        coalesce($8::text::jsonb ->> (i.id || ' ' || b.account_id) = 'undecided', false)::int) AS facts
 """
 # Each side by its index and at most once, so that a page stops as soon as it is full.
 _FACTS_OF_PAIR = """
@@ -191,8 +191,8 @@ async def pairs(
                    coalesce(r.error, r.note) AS told, coalesce(l.external_id, r.external_id) AS external_id,
                    coalesce(l.url, r.url) AS url
             FROM bills b CROSS JOIN {_SENDERS} {_FACTS_OF_PAIR}
-            WHERE {_BILLS} AND b.id >= $11 AND (b.id, i.id) > ($11, $12 COLLATE "C")) pairs
-        WHERE facts = ANY($10::text[]) ORDER BY id, integration COLLATE "C" LIMIT $13
+            WHERE {_BILLS} AND b.id >= $10 AND (b.id, i.id) > ($10, $11 COLLATE "C")) pairs
+        WHERE facts = ANY($9::text[]) ORDER BY id, integration COLLATE "C" LIMIT $12
         """,  # noqa: S608
         *_parameters(org_id, among, {}, wanted),
         _codes(states),
@@ -208,7 +208,7 @@ _CLAIMS = f"""
             {_FACTS}
      FROM bills b LEFT JOIN {_SENDERS} ON true {_FACTS_OF_PAIR} WHERE {_BILLS}) pairs
 """  # noqa: S608
-_MATCHING = "integration IS NOT NULL AND facts = ANY($10::text[])"
+_MATCHING = "integration IS NOT NULL AND facts = ANY($9::text[])"
 
 
 async def gaps(
@@ -248,7 +248,7 @@ async def gap_bills(
         connection,
         f"""
         SELECT * FROM ({_doubled() if doubled else _unmatched()}) gaps
-        WHERE (id, coalesce(category, '')) > ($11, $12) ORDER BY id, coalesce(category, '') LIMIT $13
+        WHERE (id, coalesce(category, '')) > ($10, $11) ORDER BY id, coalesce(category, '') LIMIT $12
         """,  # noqa: S608
         *_parameters(org_id, among, categories, wanted),
         _codes(MATCHED),
@@ -306,8 +306,14 @@ def _parameters(org_id: str, among: Sequence[Sender], categories: Mapping[str, s
         wanted.currency,
         wanted.start,
         wanted.end,
-        [f"{sender.id} {account}" for sender in among for account in sender.scope.by_filter.left_out],
-        [f"{sender.id} {account}" for sender in among for account in sender.scope.by_filter.undecided],
+        json_text.dump(
+            {f"{sender.id} {account}": "out" for sender in among for account in sender.scope.by_filter.left_out}
+            | {
+                f"{sender.id} {account}": "undecided"
+                for sender in among
+                for account in sender.scope.by_filter.undecided
+            }
+        ),
     )
 
 
