@@ -47,7 +47,7 @@ class Loop:
 
     async def _claim(self) -> None:
         while True:
-            while self._ready.qsize() > BATCH:
+            while self._ready.qsize() > BATCH:  # noqa: ASYNC110
                 await asyncio.sleep(0.001)
             rows = await self._pool.fetch(
                 "UPDATE ceiling SET state = 'sent', updated_at = now() WHERE id IN (SELECT id FROM ceiling"
@@ -86,8 +86,8 @@ class Loop:
             columns = [list(column) for column in zip(*some, strict=True)]
             async with self._pool.acquire() as connection, connection.transaction():
                 await connection.execute(
-                    "INSERT INTO ceiling_attempts SELECT a, 1, b, c, d, e, f FROM unnest($1::bigint[], $2::timestamptz[],"
-                    " $3::timestamptz[], $4::int[], $5::text[], $6::text[]) AS n(a, b, c, d, e, f)",
+                    "INSERT INTO ceiling_attempts SELECT a, 1, b, c, d, e, f FROM unnest($1::bigint[],"
+                    " $2::timestamptz[], $3::timestamptz[], $4::int[], $5::text[], $6::text[]) AS n(a, b, c, d, e, f)",
                     *columns,
                 )
                 await connection.execute(

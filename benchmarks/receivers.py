@@ -39,13 +39,13 @@ def receiver(folder: Path, status: int = 200) -> Iterator[str]:
     home.mkdir()
     config = home / "nginx.conf"
     config.write_text(_NGINX.format(folder=home, port=port, status=status))
-    process = subprocess.Popen([program, "-c", str(config), "-p", str(home)], stderr=sys.stderr)  # noqa: S603
+    server = subprocess.Popen([program, "-c", str(config), "-p", str(home)], stderr=sys.stderr)  # noqa: S603
     try:
         _wait_for(port)
         yield f"http://127.0.0.1:{port}"
     finally:
-        process.terminate()
-        process.wait()
+        server.terminate()
+        server.wait()
 
 
 def _wait_for(port: int) -> None:

@@ -14,8 +14,19 @@ from typing import Annotated, get_args, get_type_hints
 LOG_LEVELS = ("debug", "info", "warning", "error")
 _RATES = "TOLLBRIDGE_RATE_LIMITS"
 _PROXY = re.compile(r"http://([^\s/?#@]*@)?(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?/?")
+_HOST = r"(\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(:[0-9]{1,5})?"
+_URLS = {
+    "TOLLBRIDGE_SMTP_URL": (
+        re.compile(rf"(smtp|smtps|smtp\+plain)://([^\s/?#@:]*:[^\s/?#@]*@)?{_HOST}/?"),
+        "smtp://user:password@mail.example.com:587, smtps://… or smtp+plain://…; signs such as @ : / in user or"
+        " password as %40 %3A %2F",
+    ),
+    "TOLLBRIDGE_PUBLIC_URL": (re.compile(rf"https?://{_HOST}(/[^\s?#]*)?"), "https://tollbridge.example.com"),
+    "TOLLBRIDGE_ALERT_WEBHOOK": (re.compile(rf"https?://{_HOST}/[^\s#]*"), "https://hooks.example.com/services/…"),
+}
 _SWITCH = {"true": True, "false": False}
 _LEAST, _MOST = 0.001, 10**9
+_BOUNDS = {"TOLLBRIDGE_PORT": (0, 65_535), "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024)}
 
 
 def default_home() -> Path:
@@ -58,6 +69,11 @@ class Settings:
         "Networks of your own that webhooks may reach although they are not public: 10.20.0.0/16,fd12:3456::/32.",
     ] = ()
     allow_http: Annotated[bool, "true: webhooks may use http:// as well."] = False
+    echo_webhook_secrets: Annotated[
+        bool,
+        "true: answers about webhooks contain their API key and secret, as m3ter's Terraform provider expects. Whoever"
+        " may read webhooks then reads their secrets.",
+    ] = False
     proxy: Annotated[
         str,
         "Proxy through which vendors are reached, as http://user:password@host:3128. Addresses of this machine are"
@@ -69,6 +85,39 @@ class Settings:
     ca_file: Annotated[
         str, "Certificates, as PEM, of authorities that are trusted besides those of the operating system."
     ] = ""
+    public_url: Annotated[
+        str, "Address under which people reach this server, for links in mails: https://tollbridge.example."
+    ] = ""
+    smtp_url: Annotated[
+        str,
+        "Mail server, as smtp://user:password@host:587 (STARTTLS), smtps://… (TLS from the start) or smtp+plain://…"
+        " (unencrypted). Empty: no mail is sent.",
+    ] = field(default="", repr=False)
+    mail_from: Annotated[str, "Sender of mails. Empty: tollbridge at the mail server's name."] = ""
+    alert_mail: Annotated[
+        tuple[str, ...], "Addresses that are told of every alert from WARN on, of whatever organization."
+    ] = ()
+    alert_webhook: Annotated[
+        str, 'Incoming webhook of a chat, as Slack has it, that is told the same: JSON {"text": …}.'
+    ] = field(default="", repr=False)
+    keep_mails: Annotated[timedelta, "How long it is kept which mails were sent or refused."] = timedelta(days=30)
+    queue_patience: Annotated[
+        timedelta, "A queue is stuck where runs could have started so long ago and none has moved since."
+    ] = timedelta(minutes=5)
+    undelivered_after: Annotated[timedelta, "Age from which a bill that is not delivered is an alert."] = timedelta(
+        hours=4
+    )
+    database_lag: Annotated[
+        timedelta, "Longest answer to the smallest question, and largest difference of the clocks."
+    ] = timedelta(seconds=2)
+    replication_lag: Annotated[timedelta, "How far the slowest replica of the database may be behind."] = timedelta(
+        minutes=1
+    )
+    silence_factor: Annotated[int, "A source is silent after so many times its usual longest pause."] = 3
+    silence_least: Annotated[timedelta, "A source is never called silent before that."] = timedelta(days=1)
+    silence_history: Annotated[timedelta, "How far the usual pauses of a source are looked back for."] = timedelta(
+        days=120
+    )
     request_timeout: Annotated[timedelta, "Longest time for one request to a vendor."] = timedelta(seconds=60)
     run_timeout: Annotated[timedelta, "Longest working time of one run; waiting does not count."] = timedelta(
         minutes=30
@@ -79,9 +128,14 @@ class Settings:
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
     keep_bodies: Annotated[
         timedelta,
-        "How long the run log keeps requests and replies, each cut at 32,768 characters; steps, times and errors stay."
-        " 0: for ever.",
+        "How long the run log keeps requests and replies; steps, times and errors stay. 0: for ever.",
     ] = timedelta(days=90)
+    keep_events: Annotated[timedelta, "How long events are kept, from the moment they came in."] = timedelta(days=28)
+    longest_body: Annotated[
+        int,
+        "Characters of a request and of a reply that the run log keeps, from 1,024 to 1,048,576; of a longer one the"
+        " beginning.",
+    ] = 32 * 1024
     max_body: Annotated[int, "Largest request body in bytes, except for bulk imports."] = 10 * 1024 * 1024
     token_lifetime: Annotated[timedelta, "Lifetime of an access token."] = timedelta(hours=5)
     metrics_token: Annotated[str, "Bearer token with which /metrics is read. Empty: it answers this machine alone."] = (
@@ -117,8 +171,12 @@ def _parse(name: str, text: str, kind: object) -> object:
         return _switch(name, text)
     if kind == tuple[IPv4Network | IPv6Network, ...]:
         return _networks(name, text)
+    if kind == tuple[str, ...]:
+        return tuple(filter(None, (part.strip() for part in text.split(","))))
     if kind == Mapping[str, str]:
         return _map(name, text)
+    if name in _URLS:
+        return _url(name, text)
     if name in ("TOLLBRIDGE_PROXY", "TOLLBRIDGE_WEBHOOK_PROXY"):
         return _proxy(name, text)
     if name == "TOLLBRIDGE_CA_FILE":
@@ -130,8 +188,7 @@ def _parse(name: str, text: str, kind: object) -> object:
 
 def _number(name: str, text: str, expected: str) -> float:
     """A number that works: a worker without room or with a lease of no length would seem to live and do nothing."""
-    least = 0 if name == "TOLLBRIDGE_PORT" else _LEAST if "seconds" in expected else 1
-    most = 65_535 if name == "TOLLBRIDGE_PORT" else _MOST
+    least, most = _BOUNDS.get(name, (_LEAST if "seconds" in expected else 1, _MOST))
     try:
         value = float(text) if "seconds" in expected else int(text)
     except ValueError as error:
@@ -161,6 +218,14 @@ def _proxy(name: str, text: str) -> str:
     if text and not _PROXY.fullmatch(text):
         # The value is not repeated: it may hold a password.
         raise ValueError(f"{name} is not well-formed: it must be as http://user:password@proxy.example.com:3128")
+    return text
+
+
+def _url(name: str, text: str) -> str:
+    pattern, example = _URLS[name]
+    if text and not pattern.fullmatch(text):
+        # The value is not repeated: it may hold a password.
+        raise ValueError(f"{name} is not well-formed: it must be as {example}")
     return text
 
 

@@ -9,7 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -17,6 +17,7 @@ import structlog
 from tollbridge.outbound.guard import Guard
 from tollbridge.services.access import Gate
 from tollbridge.services.parts import Parts
+from tollbridge.services.submissions import Submissions
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database, open_database
 from tollbridge.store.migrate import require_current
@@ -24,6 +25,8 @@ from tollbridge.vault import open_vault
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
+
+    from tollbridge.outbound.http import Http
 
 LEFT_WORK = 1
 """Exit status of a worker that left runs to others."""
@@ -67,19 +70,25 @@ def connect(settings: Settings, db: Database) -> Parts:
     vault = open_vault(settings)
     older = vault.derive_older("access tokens")
     gate = Gate(db, vault.derive("access tokens"), settings.token_lifetime, older_keys=older)
-    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed)
+    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed, Submissions(db))
 
 
 def build_app(settings: Settings) -> FastAPI:
-    """The API. It opens the database when it starts, and refuses to start on a schema that it does not know."""
+    """The API. It opens the database when it starts, and refuses to start on a schema that it does not know. Raises
+    Invalid where a setting names an unknown system."""
     from tollbridge.api.app import create_app
+    from tollbridge.outbound.http import Http
+    from tollbridge.services.systems import check_settings
+
+    check_settings(settings)
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with open_database(settings) as db:
+        async with open_database(settings) as db, Http(settings) as http:
             await require_current(db.dsn)
             app.state.parts = connect(settings, db)
-            yield
+            async with _looking_out(settings, db, http):
+                yield
 
     return create_app(lifespan)
 
@@ -88,7 +97,9 @@ async def run_worker(settings: Settings) -> None:
     """A worker, until SIGTERM or SIGINT: then it finishes its runs; a second signal ends the process at once."""
     from tollbridge.engine.worker import Worker
     from tollbridge.outbound.http import Http
+    from tollbridge.services.systems import check_settings
 
+    check_settings(settings)
     stop = asyncio.Event()
 
     def on_signal() -> None:
@@ -101,9 +112,25 @@ async def run_worker(settings: Settings) -> None:
     async with open_database(settings) as db, Http(settings) as http:
         await require_current(db.dsn)
         _spare_the_collector()
-        if not await Worker(settings, db, open_vault(settings), http).run(stop):
+        async with _looking_out(settings, db, http):
+            drained = await Worker(settings, db, open_vault(settings), http).run(stop)
+        if not drained:
             # To cancel what is under way would delete its jobs; to vanish leaves them to another worker.
             os._exit(LEFT_WORK)
+
+
+@asynccontextmanager
+async def _looking_out(settings: Settings, db: Database, http: Http) -> AsyncIterator[None]:
+    """A lookout beside what this process does."""
+    from tollbridge.engine.lookout import Lookout
+
+    task = asyncio.create_task(Lookout(settings, db, http).run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
 
 
 def _spare_the_collector() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator
+from ipaddress import ip_network
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,10 @@ from tollbridge.wiring import build_app, connect
 
 @pytest.fixture
 def settings(tmp_path: Path, database_url: str) -> Settings:
-    return Settings(home=tmp_path, database_url=database_url)
+    """Webhooks may lead to this machine."""
+    return Settings(
+        home=tmp_path, database_url=database_url, allow_networks=(ip_network("127.0.0.0/8"),), allow_http=True
+    )
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import Checked, Outcome
 from tollbridge.domain.runs import RunLimits
 from tollbridge.services import clock, work
+from tollbridge.services import credentials as service
 from tollbridge.services.parts import Parts
 from tollbridge.services.sealing import open_fields
 from tollbridge.store.schema import credentials, runs
@@ -116,6 +117,26 @@ async def test_where_the_vendor_is_away_a_replacement_may_be_tried_again(api: ht
     answer = await api.put(f"integrationcredentials/{made['id']}", json=STRIPE | {"apiKey": "sk_test_away"})
     assert answer.status_code == 503
     assert answer.json()["hint"] == "Repeat the call; the credential keeps its present secret."
+    assert await secrets_of(parts, made["id"]) == {"apiKey": "sk_test_one"}
+
+
+async def test_a_replacement_whose_check_does_not_end_in_time_changes_nothing(
+    api: httpx.AsyncClient, parts: Parts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "CHECK_PATIENCE", timedelta(seconds=0.1))
+    await work.register_worker(parts.db, "w1", "here", 1, "0", clock.now())
+    made = (await api.post("integrationcredentials", json=STRIPE)).json()
+    path = f"integrationcredentials/{made['id']}"
+    answer = await api.put(path, json=STRIPE | {"name": "New", "apiKey": "sk_test_two"})
+    assert answer.status_code == 503
+    assert "Nothing was changed" in answer.json()["message"]
+    read = (await api.get(path)).json()
+    assert (read["name"], read["version"]) == ("Trial", 1)
+    # What comes late finds its check cut off.
+    working = asyncio.create_task(_work(parts))
+    again = (await api.post(f"{path}/check")).json()
+    assert again["status"] in ("VALID", "UNCHECKED")
+    working.cancel()
     assert await secrets_of(parts, made["id"]) == {"apiKey": "sk_test_one"}
 
 

@@ -47,13 +47,18 @@ async def known(api: httpx.AsyncClient) -> Mapping[str, list[str]]:
     mappings = [await send(api, "POST", "externalmappings", mapping | {"externalId": "cus_1"})]
     users = [await send(api, "POST", "serviceusers", {"name": "CI", "role": "viewer"}) for _ in range(5)]
     runs = (await send(api, "GET", "integrationruns"))["data"]
+    scheduled = {"id": "ends", "name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
+    await send(api, "POST", "scheduledevents/configurations", scheduled)
+    await send(api, "POST", "events", {"id": "e", "eventName": "scheduled.bill.ends", "new": {"id": "b0"}})
     return {
         "accounts": ["acme"],
         "bills": bills,
         "products": ["calls"],
         "integrationconfigs": [config["id"]],
         "integrationruns": [*[run["id"] for run in runs], "Bill", *bills],
+        "events": ["e"],
         "externalmappings": [mappings[0]["id"]],
+        "scheduledevents": ["ends"],
         "serviceusers": [user["id"] for user in users],
     }
 

@@ -54,6 +54,7 @@ async def test_what_is_not_set_is_left_out_and_a_name_is_given(api: httpx.AsyncC
     [
         ({"destination": None}, "destination"),
         ({"destination": "Webhook"}, "entityType"),
+        ({"destination": "Fax"}, "destination"),
         ({"entityType": "Notification"}, "entityType"),
         ({"configData": {"accountFilter": "x"}}, "configData.accountFilter"),
         ({"configData": {"memo": "a\x00"}}, "configData.memo"),

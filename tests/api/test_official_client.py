@@ -7,6 +7,7 @@ import asyncio
 import m3ter
 import pytest
 from m3ter import M3ter
+from m3ter.types import M3terSignedCredentialsRequestParam
 
 from tollbridge.services.organizations import NewOrganization
 
@@ -87,6 +88,36 @@ async def test_accounts_products_and_mappings_live_their_whole_lives(client: M3t
         assert mappings.delete(mapping.id).id == mapping.id
         assert client.products.delete(product.id).id == product.id
         assert client.accounts.delete(account.id).id == account.id
+
+    await asyncio.to_thread(life)
+
+
+async def test_a_webhook_lives_its_whole_life(client: M3ter) -> None:
+    def life() -> None:
+        secret: M3terSignedCredentialsRequestParam = {
+            "type": "M3TER_SIGNED_REQUEST",
+            "api_key": "our key",
+            "secret": "hush",
+        }
+        about, url = "To the ERP", "http://127.0.0.1:4011/in"
+        hooks = client.webhooks
+        made = hooks.create(name="ERP hook", credentials=secret, version=0, description=about, url=url)
+        assert (made.code, made.active, made.version) == ("erp_hook", True, 1)
+        assert made.credentials is not None
+        assert (made.credentials.destination, made.credentials.destination_id) == ("WEBHOOK", made.id)
+        assert (made.credentials.api_key, made.credentials.secret) == (None, None)
+        with pytest.raises(m3ter.BadRequestError, match="credentials"):
+            hooks.create(name="x", credentials={"type": "M3TER_SIGNED_REQUEST"}, description=about, url=url)  # type: ignore[typeddict-item]
+        changed = hooks.update(made.id, name="New", credentials=secret, version=1, description=about, url=url)
+        assert (changed.name, changed.code, changed.version) == ("New", "erp_hook", 2)
+        with pytest.raises(m3ter.ConflictError, match="version is 1"):
+            hooks.update(made.id, name="Newer", credentials=secret, version=1, description=about, url=url)
+        assert not hooks.set_active(made.id, active=False).active
+        assert hooks.set_active(made.id).active
+        assert [each.id for each in hooks.list(ids=[made.id], page_size=1)] == [made.id]
+        assert hooks.delete(made.id).id == made.id
+        with pytest.raises(m3ter.NotFoundError, match=made.id):
+            hooks.retrieve(made.id)
 
     await asyncio.to_thread(life)
 

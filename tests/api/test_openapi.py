@@ -25,8 +25,14 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     await send(api, "POST", "products", {"code": "C", "name": "Calls"})
     mapping = {"m3terEntity": "Account", "m3terId": "acme", "externalSystem": "Stripe", "externalTable": "Customer"}
     await send(api, "POST", "externalmappings", mapping | {"externalId": "cus_1"})
-    await send(api, "POST", "integrationconfigs", {"destination": "Stripe", "entityType": "Bill"})
+    made = await send(api, "POST", "integrationconfigs", {"destination": "Stripe", "entityType": "Bill"})
+    await send(api, "POST", f"integrationconfigs/{made['id']}/disable")
     await send(api, "PUT", "bills/b", a_bill())
+    scheduled = {"name": "scheduled.bill.ends", "entity": "Bill", "field": "endDate", "offset": 0}
+    await send(api, "POST", "scheduledevents/configurations", scheduled)
+    signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
+    hook = {"name": "Hook", "description": "To the ERP", "url": "http://127.0.0.1:4011/in", "credentials": signed}
+    await send(api, "POST", "integrationdestinations/webhooks", hook)
     described = 0
     for path, item in app.openapi()["paths"].items():
         plain = path.startswith(HERE) and "{" not in path.removeprefix(HERE)
@@ -41,7 +47,7 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     validator(app, {"$ref": "#/components/schemas/Error"}).validate(refusal)
 
 
-@pytest.mark.parametrize("name", ["Account", "Bill", "Run", "Integration"])
+@pytest.mark.parametrize("name", ["Account", "Bill", "Run", "Integration", "Event", "Webhook"])
 def test_what_is_described_is_used(app: FastAPI, name: str) -> None:
     assert f"#/components/schemas/{name}" in json.dumps(app.openapi()["paths"], default=float)
 

@@ -94,8 +94,17 @@ async def test_no_route_gives_away_what_another_organization_has(
     user = await send(api, "POST", "serviceusers", {"name": SECRET, "role": "viewer"})
     key = await send(api, "POST", f"serviceusers/{user['id']}/accesskeys")
     await send(api, "POST", f"integrationconfigs/{integration['id']}/send")
+    await send(api, "POST", "events", {"id": "x", "eventName": "ingest.validation.failure", "new": {"m": SECRET}})
+    scheduled = {"id": "x", "name": f"scheduled.bill.{SECRET}", "entity": "Bill", "field": "endDate", "offset": 0}
+    await send(api, "POST", "scheduledevents/configurations", scheduled)
+    signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": SECRET, "secret": SECRET}
+    hook = {"name": SECRET, "description": SECRET, "url": "http://127.0.0.1:4011/in", "credentials": signed}
+    hook = await send(api, "POST", "integrationdestinations/webhooks", hook)
     run = (await send(api, "GET", "integrationruns"))["data"][0]
-    ids = ["x", mapping["id"], integration["id"], user["id"], key["id"], run["id"]]
+    await send(api, "POST", f"integrationconfigs/{integration['id']}/disable", {"reason": SECRET})
+    alert = (await send(api, "GET", "alerts"))["data"][0]
+    assert SECRET in alert["description"]
+    ids = ["x", alert["id"], mapping["id"], integration["id"], user["id"], key["id"], run["id"], hook["id"]]
     before = await everything(api)
     other = await organizations.create(parts.db, "Other", "other")
     headers = await tokens(other.org_id, Role.ADMINISTRATOR)
@@ -111,7 +120,8 @@ async def test_no_route_gives_away_what_another_organization_has(
 
 
 async def everything(api: httpx.AsyncClient) -> list[bytes]:
-    nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers".split()
+    nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers alerts".split()
+    nouns += ["events", "scheduledevents/configurations", "integrationdestinations/webhooks"]
     return [(await api.get(noun)).content for noun in nouns]
 
 

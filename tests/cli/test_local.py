@@ -16,9 +16,13 @@ from typing import Any
 from urllib.request import urlopen
 
 import pytest
+from anyio.from_thread import start_blocking_portal
 
+from tests.outbound.post_office import post_office
 from tollbridge.cli import main
+from tollbridge.cli.client import Client
 from tollbridge.cli.demo_data.generate import FOLDER
+from tollbridge.cli.profiles import DEFAULT, read_profile
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,3 +243,53 @@ def test_the_shell_is_offered_commands_ids_and_names(environ: dict[str, str], cl
         assert offered("tollbridge integrations enable ") == [made, "Invoices"]
         assert offered("tollbridge runs list --profile d") == ["default"]
     assert offered("tollbridge runs list --integration In") == []
+
+
+def test_an_alert_is_listed_taken_noted_and_closed(environ: dict[str, str], cli: Callable[..., Done]) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        nothing = cli("alerts", "list")
+        made = cli("integrations", "create", "--system", "stripe", "--name", "Bills", "--json")
+        Client(read_profile(DEFAULT)).call("POST", "integrationconfigs", json.loads(made.stdout)["id"], "disable")
+        listed = json.loads(cli("alerts", "list", "--severity", "warn", "--integration", "Bills", "--json").stdout)
+        taken = cli("alerts", "take", listed["id"], "--assignee", "Kim")
+        noted = cli("alerts", "note", listed["id"], "Asked the customer.")
+        closed = cli("alerts", "close", listed["id"], "--note", "Mended.")
+        rest = cli("alerts", "list")
+        everything = cli("alerts", "list", "--closed")
+        wrong = cli("alerts", "list", "--state", "done")
+        unknown = cli("alerts", "show", "none")
+    assert (nothing.stdout, nothing.stderr) == ("", "There are no such alerts.\n")
+    assert listed["type"] == "INTEGRATION_DISABLED"
+    assert "IN_PROGRESS" in taken.stdout.splitlines()[0]
+    assert "Who           Kim" in taken.stdout
+    assert "Asked the customer." in noted.stdout
+    assert "CLOSED" in closed.stdout.splitlines()[0]
+    assert "Mended." in closed.stdout
+    assert rest.stdout == ""
+    assert everything.stdout.startswith(f"{listed['id']}\t")
+    assert (wrong.returncode, unknown.returncode) == (2, 3)
+
+
+def test_a_test_mail_arrives_and_doctor_says_whether_the_mail_server_answers(
+    cli: Callable[..., Done], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    init(cli, "http://127.0.0.1:8400")
+    assert "✓ mail: No mail server is configured" in cli("doctor").stdout
+    assert cli("alerts", "test-mail", "ops@example.org").returncode == 2
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(post_office()) as office:
+        monkeypatch.setenv("TOLLBRIDGE_SMTP_URL", f"smtp+plain://127.0.0.1:{office.port}")
+        assert cli("alerts", "test-mail").returncode == 2, "nobody is named"
+        assert cli("alerts", "test-mail", "nobody").returncode == 2
+        monkeypatch.setenv("TOLLBRIDGE_ALERT_MAIL", "ops@example.org,night@example.org")
+        sent = cli("alerts", "test-mail")
+        office.refusals["late@example.org"] = ["450 later"]
+        refused = cli("alerts", "test-mail", "late@example.org")
+        well = cli("doctor")
+    assert (sent.returncode, sent.stdout) == (0, "Sent to ops@example.org, night@example.org.\n")
+    assert office.recipients == ["ops@example.org", "night@example.org"]
+    assert (refused.returncode, "450 later" in refused.stderr) == (1, True)
+    assert "✓ mail: 127.0.0.1, port" in well.stdout
+    away = cli("doctor")
+    assert "✗ mail: 127.0.0.1, port" in away.stdout
+    assert "→ Correct TOLLBRIDGE_SMTP_URL" in away.stdout

@@ -82,6 +82,8 @@ def _default(each: Any) -> str:
     value = each.default_factory() if each.default is MISSING else each.default
     if isinstance(value, timedelta):
         value = f"{value.total_seconds():.0f}"
+    if isinstance(value, bool):
+        value = str(value).lower()
     return f"`{value}`" if value else ""
 
 

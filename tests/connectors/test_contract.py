@@ -1,9 +1,15 @@
-"""What every connector owes, asked of each one found. A new connector needs no line here."""
+"""What every connector owes, asked of each one found. A new connector needs no line here.
+
+Those that send bills to vendors owe more than those that send notifications to receivers: a receiver has an address of
+its own for each webhook, recognises a message by its id whenever it comes again, and every answer of it but success is
+a failed attempt, whatever its body.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import jsonschema_rs
@@ -13,14 +19,19 @@ from pydantic import BaseModel, SecretStr
 from tests.connectors.contracts import contract_of
 from tests.connectors.driver import Crash, Driver
 from tests.connectors.stand_ins import world_of
-from tests.connectors.transcripts import Transcript, delivery_of, shown, shown_outcome, steps_of, transcripts_of
+from tests.connectors.transcripts import Transcript, shown, shown_outcome, steps_of, transcripts_of
 from tollbridge.connectors.base import Connector, all_connectors
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.flows import Outcome, Reply, Request, Step, Subject
+from tollbridge.domain.flows import Delivered, Outcome, Reply, Request, Step, Subject
+from tollbridge.domain.notifications import Schedule
 
 CONNECTORS = list(all_connectors().values())
+RECEIVERS = [connector for connector in CONNECTORS if connector.entity_types == ("Notification",)]
+VENDORS = [connector for connector in CONNECTORS if connector not in RECEIVERS]
 TRANSCRIPTS = [(connector, transcript) for connector in CONNECTORS for transcript in transcripts_of(connector)]
 EVENTFUL = [(connector, transcript) for connector, transcript in TRANSCRIPTS if transcript.steps]
+BILLED = [(connector, transcript) for connector, transcript in EVENTFUL if connector in VENDORS]
+SENT = [(connector, transcript) for connector, transcript in EVENTFUL if connector in RECEIVERS]
 HEADINGS = ["Purpose", "Credential", "Options", "What is sent", "Money", "Errors", "Limits"]
 
 
@@ -29,8 +40,11 @@ def named(value: object) -> str:
 
 
 each_connector = pytest.mark.parametrize("connector", CONNECTORS, ids=named)
+each_vendor = pytest.mark.parametrize("connector", VENDORS, ids=named)
+each_receiver = pytest.mark.parametrize("connector", RECEIVERS, ids=named)
 each_transcript = pytest.mark.parametrize(("connector", "transcript"), TRANSCRIPTS, ids=named)
-CRASHES = [(connector, transcript, step["key"]) for connector, transcript in EVENTFUL for step in transcript.steps]
+each_sent = pytest.mark.parametrize(("connector", "transcript"), SENT, ids=named)
+CRASHES = [(connector, transcript, step["key"]) for connector, transcript in BILLED for step in transcript.steps]
 each_crash = pytest.mark.parametrize(
     ("connector", "transcript", "key"),
     CRASHES,
@@ -82,7 +96,10 @@ def test_the_docs_have_their_headings_and_name_every_option(connector: Connector
 def test_systems_are_told_apart_and_twins_share_their_mappings(connector: Connector) -> None:
     assert len({system.key for system in connector.systems}) == len(connector.systems)
     assert len({system.mapping_system for system in connector.systems}) == 1
-    assert all(system.base_url.startswith("https://") for system in connector.systems)
+    if connector in VENDORS:
+        assert all(system.base_url.startswith("https://") for system in connector.systems)
+    else:
+        assert [system.base_url for system in connector.systems] == [""]
 
 
 # Conversations
@@ -112,7 +129,7 @@ def test_every_key_is_unique_and_every_write_can_be_made_sure_of(connector: Conn
     steps, _ = replayed(connector, transcript)
     keys = [step.key for step in steps]
     assert len(set(keys)) == len(keys)
-    system = delivery_of(connector, transcript.delivery).system
+    system = connector.system(transcript.delivery["system"])
     for step in steps:
         assert not step.request.writes or step.look_up or system.limits.key_lifetime, step.key
 
@@ -189,14 +206,61 @@ async def test_a_write_whose_key_has_expired_is_looked_up_and_not_repeated(
     assert all(looked_up.startswith(f"{key}/") for looked_up in driver.looked_up)
 
 
-# Faults
+# Receivers
+
+
+@each_sent
+def test_a_notification_is_one_request_to_its_own_address_with_its_own_bytes(
+    connector: Connector, transcript: Transcript
+) -> None:
+    steps, outcome = replayed(connector, transcript)
+    given = transcript.delivery["notification"]
+    assert [(step.request.path, step.request.body) for step in steps] == [(given["url"], given["body"].encode())]
+    assert outcome == Delivered(external_id=given["message_id"])
+
+
+@each_receiver
+def test_receivers_know_a_message_for_longer_than_any_schedule_goes_on(connector: Connector) -> None:
+    longest = max(sum(schedule.waits, timedelta()) for schedule in Schedule)
+    for system in connector.systems:
+        assert system.limits.key_lifetime is not None
+        assert system.limits.key_lifetime > longest
+
+
+@each_sent
+@pytest.mark.parametrize("status", [301, 308, 400, 401, 403, 404, 409, 410, 413, 429, 500, 503])
+async def test_every_answer_of_a_receiver_but_success_is_a_failed_attempt(
+    connector: Connector, transcript: Transcript, status: int
+) -> None:
+    async def perform(request: Request, idempotency_key: str | None) -> Reply:
+        return Reply(status, {}, b"<html>no</html>")
+
+    outcome = await Driver(connector, perform, Subject("Notification", "r", 1, "n")).run(transcript.start(connector))
+    assert isinstance(outcome, Fault)
+    assert outcome.kind is FaultKind.UNAVAILABLE
+    assert outcome.code.startswith(f"{connector.key}.")
+    assert str(status) in outcome.message
+    assert outcome.hint.endswith(".")
+
+
+@each_sent
+@pytest.mark.parametrize("body", [b"", b"<html>thanks</html>", b'{"id": "cut o', b"\xff\xfe"])
+async def test_the_body_of_a_success_does_not_matter(connector: Connector, transcript: Transcript, body: bytes) -> None:
+    async def perform(request: Request, idempotency_key: str | None) -> Reply:
+        return Reply(202, {}, body)
+
+    outcome = await Driver(connector, perform, Subject("Notification", "r", 1, "n")).run(transcript.start(connector))
+    assert isinstance(outcome, Delivered)
+
+
+# Faults of vendors
 
 
 def json_of(status: int) -> Reply:
     return Reply(status, {}, b"{}")
 
 
-@each_connector
+@each_vendor
 @pytest.mark.parametrize(
     ("reply", "kind"),
     [

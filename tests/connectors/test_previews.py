@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.connectors.test_contract import EVENTFUL, named
+from tests.connectors.test_contract import BILLED, named
 from tests.connectors.transcripts import Transcript, delivery_of
 from tollbridge.connectors.base import Connector, Delivery
 from tollbridge.domain.billing import Account, Bill, LineItem
@@ -19,7 +19,7 @@ from tollbridge.domain.previews import UNNAMED, fields_of, sources_of
 
 FRESH = [
     (connector, transcript)
-    for connector, transcript in EVENTFUL
+    for connector, transcript in BILLED
     if not transcript.before and transcript.outcome["outcome"] == "Delivered"
 ]
 """Deliveries of bills of which nothing stands yet."""

@@ -17,6 +17,7 @@ from tollbridge.domain.billing import Bill
 from tollbridge.domain.changes import Correction, Earlier
 from tollbridge.domain.flows import Flow, Outcome, Pause, Reply, Step, Subject
 from tollbridge.domain.integrations import Mappings
+from tollbridge.domain.notifications import Notification
 
 _BILL = TypeAdapter(Bill)
 _CORRECTION = TypeAdapter(Correction)
@@ -24,7 +25,8 @@ _CORRECTION = TypeAdapter(Correction)
 
 @dataclass(frozen=True)
 class Transcript:
-    """One file. `delivery` has the keys system, config, mappings, bill and at, `steps` those of `shown` and `reply`.
+    """One file. `delivery` has the keys system, config, mappings, bill and at, or system and notification; `steps` have
+    those of `shown` and `reply`.
 
     `before` is what happened at the stand-in first: deliveries, or requests of others with method, path and form.
     """
@@ -50,6 +52,9 @@ class Transcript:
 
     def start(self, connector: Connector) -> Flow:
         """The flow from its beginning."""
+        given = self.delivery.get("notification")
+        if given is not None:
+            return connector.deliver(Notification(given["message_id"], given["url"], given["body"].encode()))
         return connector.deliver(delivery_of(connector, self.delivery))
 
 
@@ -92,6 +97,7 @@ def shown(step: Step) -> dict[str, Any]:
         "query": [list(pair) for pair in request.query],
         "form": None if request.form is None else [list(pair) for pair in request.form],
         "json": request.json,
+        "body": None if request.body is None else request.body.decode(),
     }
     return {name: value for name, value in values.items() if value or name == "path"}
 

@@ -32,6 +32,11 @@ FORWARD = 100.0
 MOVES = 12
 """Moves without progress after which what has not come to rest counts as stuck."""
 RESTING = ("delivered", "skipped", "superseded", "cancelled", "failed", "held")
+UNDER_WAY = """
+SELECT count(DISTINCT entity_id) FROM runs
+WHERE flow = 'deliver' AND (state <> ALL($1::text[]) OR state = 'held' AND hold_reason <> 'changed')
+"""
+"""Bills with a run that is to go on by itself, also where it is held: the key was replaced."""
 FAILED = """
 SELECT f.id, f.account_id FROM runs f JOIN integrations i ON i.id = f.integration_id
 WHERE f.state = 'failed' AND NOT EXISTS (
@@ -70,6 +75,7 @@ class Chaos:
     faults: int = 0
     integration: str = ""
     credential: str = ""
+    key: str = ""
     _released: int = 0
     _deaths: deque[Death] = field(default_factory=deque)
     _nameless: dict[str, str] = field(default_factory=dict)
@@ -104,11 +110,14 @@ class Chaos:
             tasks.create_task(self._by_kills(20, self._replace_key))
             tasks.create_task(self._now_and_then(1.0, self._replay))
         await self._calm_down()
+        [row] = await self.stage.fetch("SELECT count(*) FROM run_steps WHERE status = 401")
+        self.changes["request refused for a revoked key"] += row[0]
 
     # What is set up, and changed meanwhile.
 
     async def _configure(self) -> None:
-        self.credential = await self._new_credential(self.stage.key)
+        self.key = await self._new_key()
+        self.credential = await self._new_credential(self.key)
         self.integration = await self._new_integration(self.credential)
         # A second one for the same tenant: each bill has two runs, and still one invoice.
         await self._new_integration(await self._new_credential(self.stage.key))
@@ -141,12 +150,24 @@ class Chaos:
         await self.stage.call("POST", "integrationconfigs", self.integration, "send")
         self.changes["integration deleted and recreated"] += 1
 
-    async def _replace_key(self) -> None:
+    async def _new_key(self) -> str:
         """Another key of the same account."""
         key = f"sk_test_Replaced{next(self._spare)}"
         await self.stage.admin("POST", "keys", {"key": key, "account": "acct_1TollbridgeSandbox"})
-        await self.stage.call("PUT", "integrationcredentials", self.credential, body=_credential(key))
-        self.changes["key replaced"] += 1
+        return key
+
+    async def _replace_key(self) -> None:
+        """Replace the key, and revoke the old one at once: what is at work with it is refused, held and released."""
+        old, self.key = self.key, await self._new_key()
+        while True:
+            try:
+                await self.stage.call("PUT", "integrationcredentials", self.credential, body=_credential(self.key))
+                break
+            except Conflict:
+                # A fault struck the check, so the key was not taken over.
+                await asyncio.sleep(0.2)
+        await self.stage.admin("DELETE", "keys", {"key": old})
+        self.changes["key replaced, the old one revoked"] += 1
 
     # Bills.
 
@@ -176,7 +197,7 @@ class Chaos:
 
     async def _under_way(self) -> int:
         [row] = await self.stage.fetch(
-            "SELECT count(DISTINCT entity_id) FROM runs WHERE flow = 'deliver' AND state <> ALL($1::text[])",
+            UNDER_WAY,
             list(RESTING),
         )
         return int(row[0])

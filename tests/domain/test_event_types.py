@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tollbridge.domain.errors import FAULTS, NotFound
+from tollbridge.domain.errors import FAULTS, Invalid
 from tollbridge.domain.event_types import (
     EVENT_TYPES,
     Category,
@@ -98,11 +98,11 @@ def test_a_scheduled_name_is_a_type_with_the_fields_of_its_entity() -> None:
 )
 def test_other_names_are_no_scheduled_events(name: str) -> None:
     assert scheduled_entity(name) is None
-    with pytest.raises(NotFound):
+    with pytest.raises(Invalid):
         fields_of(name)
 
 
 def test_an_unknown_type_is_told_with_the_nearest() -> None:
-    with pytest.raises(NotFound) as refusal:
+    with pytest.raises(Invalid) as refusal:
         fields_of("billing.bil.created")
     assert refusal.value.hint == "Did you mean billing.bill.created?"

@@ -185,7 +185,7 @@ def test_a_run_that_needs_a_choice_is_held_with_what_there_is_to_choose() -> Non
     offers = (Offer(Choice.LEAVE, "Leave it."),)
     change = advance(RUN, NeedsChoice("It changed.", offers), NOW, 0.5, LIMITS)
     assert (change.state, change.hold_reason, change.note) == (RunState.HELD, HoldReason.CHANGED, "It changed.")
-    assert (change.offers, change.event) == (offers, None)
+    assert (change.offers, change.event, change.fault) == (offers, "integration.validation.error", None)
     paid = advance(RUN, NeedsChoice("It is paid.", offers, fault(FaultKind.ALREADY_PAID)), NOW, 0.5, LIMITS)
     assert (paid.state, paid.event) == (RunState.HELD, "integration.perform.error")
 

@@ -6,13 +6,14 @@ import pytest
 from pydantic import BaseModel, SecretStr
 
 from tollbridge.domain.flows import Reply, Request
-from tollbridge.engine.redact import HIDDEN, LONGEST_BODY, Redactor, nested, secrets_of
+from tollbridge.engine.redact import HIDDEN, Redactor, nested, secrets_of
 
 SECRET = "rk_live_abcdefgh"
+LONGEST_BODY = 2000
 
 
 def redactor() -> Redactor:
-    return Redactor(frozenset({"client_secret"}), [SECRET, "ab"])
+    return Redactor(frozenset({"client_secret"}), [SECRET, "ab"], LONGEST_BODY)
 
 
 def test_a_form_is_shown_as_nested_values() -> None:
@@ -58,6 +59,8 @@ def test_amounts_stay_exact() -> None:
 
 
 def test_of_a_long_body_the_beginning_is_kept_and_its_length_told() -> None:
+    fits = {"text": "x" * (LONGEST_BODY - len('{"text":""}'))}
+    assert redactor().reply(Reply.of(fits))["json"] == fits
     shown = redactor().reply(Reply.of({"text": "x" * LONGEST_BODY}))["json"]
     assert shown.startswith('{"text":"xxx')
     assert shown.endswith(f"… ({LONGEST_BODY + 11} characters in all)")
@@ -79,7 +82,7 @@ def test_the_secrets_of_a_credential_are_its_secret_fields() -> None:
 
 def test_a_secret_that_json_writes_with_escapes_is_hidden_too() -> None:
     secret = 'pass"word\\1\n'
-    shown = Redactor(frozenset(), [secret]).reply(Reply.of({"said": f"<{secret}>"}))
+    shown = Redactor(frozenset(), [secret], LONGEST_BODY).reply(Reply.of({"said": f"<{secret}>"}))
     assert shown["json"] == {"said": f"<{HIDDEN}>"}
 
 

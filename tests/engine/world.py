@@ -241,16 +241,18 @@ class World:
     earlier: Earlier | None = None
     correction: Correction = ASK
     corrects: bool = True
+    driver: type[Drive] = Drive
 
     async def attempt(self, after: timedelta = timedelta()) -> Outcome | Paused | None:
         """Claim, drive and settle once; the settled step is kept as the store keeps it."""
         self.time += after
         self.fence += 1
-        drive = Drive(
+        drive = self.driver(
             self._claimed(),
             replace(connector_with(self.deliver, self.key_lifetime), corrects=self.corrects),
             self,
             timedelta(minutes=30),
+            longest_body=32 * 1024,
         )
         try:
             result = await drive.run()

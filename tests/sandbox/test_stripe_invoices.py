@@ -295,6 +295,57 @@ async def test_a_credit_note_on_a_paid_invoice_must_say_where_the_money_goes(cli
     assert (await client.get(f"/v1/customers/{customer}")).body["balance"] == -300
 
 
+async def test_what_was_paid_at_stripe_can_be_refunded_once(client: Client) -> None:
+    invoice = await client.finalised(1000)
+    assert await client.admin("POST", "payments", {"invoice": invoice.id}) == {"invoice": invoice.id, "status": "paid"}
+    form = {"invoice": invoice.id, "amount": "400"}
+    note = await client.post("/v1/credit_notes", {**form, "refund_amount": "300", "credit_amount": "100"})
+    [refund] = note.body["refunds"]
+    assert (refund["amount_refunded"], refund["type"]) == (300, "refund")
+    assert [each["amount"] for each in (await client.books())["refunds"]] == [300]
+    again = await client.post("/v1/credit_notes", {"invoice": invoice.id, "amount": "600", "refund_amount": "600"})
+    assert again.status == 200
+    assert (await client.get(f"/v1/invoices/{invoice.id}")).body["post_payment_credit_notes_amount"] == 1000
+
+
+async def test_no_more_is_refunded_than_was_paid_at_stripe(client: Client) -> None:
+    invoice = await client.finalised(1000)
+    await client.post("/v1/credit_notes", {"invoice": invoice.id, "amount": "400"})
+    await client.admin("POST", "payments", {"invoice": invoice.id})
+    form = {"invoice": invoice.id, "amount": "601", "refund_amount": "601"}
+    assert (await client.post("/v1/credit_notes", form)).error["param"] == "amount"
+    outside = await client.finalised(1000)
+    await client.post(f"/v1/invoices/{outside.id}/pay", {"paid_out_of_band": "true"})
+    form = {"invoice": outside.id, "amount": "1", "refund_amount": "1"}
+    assert (await client.post("/v1/credit_notes", form)).error["param"] == "refund_amount"
+    assert "error" in await client.admin("POST", "payments", {"invoice": outside.id})
+
+
+async def test_a_credit_note_takes_up_a_refund_that_was_made_before(client: Client) -> None:
+    invoice = await client.finalised(1000)
+    await client.admin("POST", "payments", {"invoice": invoice.id})
+    made = await client.admin("POST", "refunds", {"invoice": invoice.id, "amount": 700})
+    linked = {"refunds[0][refund]": made["refund"], "refunds[0][amount_refunded]": "500"}
+    note = await client.post("/v1/credit_notes", {"invoice": invoice.id, "amount": "500", **linked})
+    assert note.body["refunds"][0]["refund"] == made["refund"]
+    assert [each["amount"] for each in (await client.books())["refunds"]] == [700]
+    more = await client.post("/v1/credit_notes", {"invoice": invoice.id, "amount": "500", **linked})
+    assert more.error["param"] == "refunds[0][amount_refunded]"
+    linked = {"refunds[0][refund]": "re_none"}
+    none = await client.post("/v1/credit_notes", {"invoice": invoice.id, "amount": "500", **linked})
+    assert none.error["code"] == "resource_missing"
+    assert "error" in await client.admin("POST", "refunds", {"invoice": invoice.id, "amount": 301})
+
+
+async def test_a_revoked_key_opens_nothing_and_says_that_it_expired(client: Client) -> None:
+    await client.admin("POST", "keys", {"key": "sk_test_another1", "account": client.running.account})
+    assert (await client.get("/v1/account", key="sk_test_another1")).status == 200
+    await client.admin("DELETE", "keys", {"key": "sk_test_another1"})
+    refused = await client.get("/v1/account", key="sk_test_another1")
+    assert (refused.status, refused.error["code"]) == (401, "api_key_expired")
+    assert (await client.get("/v1/account")).status == 200
+
+
 async def test_expand_replaces_an_id_by_its_object(client: Client) -> None:
     invoice = await client.draft()
     full = await client.get(f"/v1/invoices/{invoice.id}", {"expand[]": "customer"})

@@ -42,6 +42,53 @@ async def test_a_changed_bill_waits_for_a_person_and_lets_the_others_of_its_acco
     assert (await world.run(changed)).state is RunState.HELD
 
 
+async def test_people_hear_once_of_each_run_that_waits_for_their_choice(world: World) -> None:
+    changed = await held(world)
+    ((name, run_id, body),) = await world.rows("SELECT name, run_id, body FROM events WHERE type = 'IntegrationEvent'")
+    assert (name, run_id) == ("integration.validation.error", changed)
+    assert body["eventData"]["newDto"]["message"].startswith("It changed. Go to the run")
+    assert "credit_and_reissue, leave" in body["eventData"]["newDto"]["message"]
+    assert body["eventData"]["newDto"]["action"] == "Go to run"
+    await work.sweep(world.db, world.now)
+    assert len(await world.rows("SELECT FROM events")) == 1
+    # Held again after a decision, it needs a person again.
+    await changes.decide(world.db, CALLER, changed, {"choice": "leave"})
+    world.now = (await world.run(changed)).due_at
+    (claimed,) = await world.claim(changed)
+    assert await world.settle(claimed, ASKED)
+    assert len(await world.rows("SELECT FROM events")) == 2
+
+
+async def failed_as_decided(world: World) -> str:
+    """A run that was decided by a person and then failed for another cause."""
+    changed = await held(world)
+    body = {"choice": "credit_and_reissue", "money": "refund", "mailCustomer": False}
+    world.now = (await changes.decide(world.db, CALLER, changed, body)).due_at
+    (claimed,) = await world.claim(changed)
+    assert await world.settle(claimed, WRONG)
+    return changed
+
+
+async def test_a_replay_does_as_was_decided_for_the_run_that_failed(world: World) -> None:
+    first = await failed_as_decided(world)
+    again = await runs.replay(world.db, CALLER, first)
+    assert again.decision == {"decidedIn": first, **(await world.run(first)).decision}
+    world.now = again.due_at
+    (claimed,) = await world.claim(again.id)
+    assert claimed.correction == Correction(Choice.CREDIT_AND_REISSUE, MoneyTo.REFUND, mail=False)
+    assert await world.settle(claimed, WRONG)
+    third = await runs.replay(world.db, CALLER, again.id)
+    assert third.decision["decidedIn"] == first
+
+
+async def test_a_replay_asks_again_where_a_person_wants_it(world: World) -> None:
+    again = await runs.replay(world.db, CALLER, await failed_as_decided(world), {"askAgain": True})
+    assert again.decision is None
+    world.now = again.due_at
+    (claimed,) = await world.claim(again.id)
+    assert claimed.correction == Correction()
+
+
 async def test_what_a_person_decides_is_kept_with_name_and_moment_and_the_run_goes_on(world: World) -> None:
     changed = await held(world)
     await world.drop_jobs()

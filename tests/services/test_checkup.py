@@ -22,7 +22,7 @@ async def test_an_installation_in_order_has_nothing_to_mend(db: Database) -> Non
     async with db.hot() as connection:
         await workers.register(connection, "w1", "host", 1, "1", clock.now(), NOW)
     found = await examine(world, world.vault)
-    assert list(found) == ["database", "clock", "schema", "key", "workers", "queue", "credential cred"]
+    assert list(found) == ["database", "clock", "schema", "key", "workers", "queue", "outbox", "credential cred"]
     assert all(each.ok and not each.remedy for each in found.values())
 
 

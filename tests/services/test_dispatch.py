@@ -209,7 +209,7 @@ async def test_a_bill_on_which_the_filter_comes_to_nothing_is_told_to_people_and
         "bill",
         "int",
     )
-    assert event["body"]["eventData"]["message"] == decision.reason
+    assert event["body"]["eventData"]["newDto"]["message"] == decision.reason
     assert await send_existing(world.db, CALLER, "int") == 0
     await _change_account(world, "a", customFields={"seats": 5})
     assert await send_existing(world.db, CALLER, "int") == 1

@@ -6,6 +6,7 @@ import pytest
 
 from tollbridge.domain.errors import Invalid
 from tollbridge.services import systems
+from tollbridge.settings import Settings
 
 STRIPE = systems.find("Stripe")
 
@@ -88,3 +89,17 @@ def test_the_catalogue_can_be_narrowed_to_one_system() -> None:
     names = [each["apiName"] for each in catalogue["supportedEntities"]["Bill"]["destinations"]]
     assert names == ["STRIPE_TEST"]
     assert systems.catalogue("stripe_test", "Account")["supportedEntities"] == {}
+
+
+@pytest.mark.parametrize(
+    ("variable", "settings"),
+    [
+        ("TOLLBRIDGE_VENDOR_URLS", Settings(vendor_urls={"STRIPE_TST": "http://127.0.0.1:1"})),
+        ("TOLLBRIDGE_RATE_LIMITS", Settings(rate_limits={"STRIPE": "100", "STRIPE_TST": "1"})),
+    ],
+)
+def test_a_setting_that_names_an_unknown_system_is_refused_with_the_near_one(variable: str, settings: Settings) -> None:
+    with pytest.raises(Invalid, match=f"{variable} names the system .*STRIPE_TST") as refused:
+        systems.check_settings(settings)
+    assert (refused.value.hint, refused.value.field) == ("Did you mean STRIPE_TEST?", variable)
+    systems.check_settings(Settings(rate_limits={"STRIPE": "100", "STRIPE_TEST": "1"}))

@@ -13,8 +13,9 @@ from tests.services.world import CALLER, LEASE, LIMITS, NOW, ORG, TENANT, World,
 from tollbridge.domain.conversation import Entry, LedgerState, StepDone, StepKind, StepState
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import Checked, Delivered, Reply, Skipped, Subject, Written
+from tollbridge.domain.integrations import IntegrationStatus
 from tollbridge.domain.runs import Flow, HoldReason, Paused, RunState, RunStatus
-from tollbridge.services import runs, work
+from tollbridge.services import integrations, runs, work
 from tollbridge.services.sealing import seal_fields
 from tollbridge.services.work import Settlement
 from tollbridge.store import restores
@@ -270,10 +271,10 @@ async def test_a_vendor_that_is_not_available_is_tried_again_and_then_given_up(w
     (claimed,) = await world.claim(run_id)
     assert await world.settle(claimed, DOWN)
     assert (await world.run(run_id)).status is RunStatus.ERROR
-    ((name, body),) = await world.rows("SELECT name, body FROM events")
+    ((name, body),) = await world.rows("SELECT name, body FROM events WHERE type = 'IntegrationEvent'")
     assert name == "integration.perform.error"
-    assert body["eventData"]["message"] == "Stripe answered 503. It is tried again."
-    assert body["eventData"]["runId"] == run_id
+    assert body["eventData"]["newDto"]["message"] == "Stripe answered 503. It is tried again."
+    assert body["eventData"]["newDto"]["runId"] == run_id
 
 
 async def test_a_pause_is_no_attempt(world: World) -> None:
@@ -295,10 +296,32 @@ async def test_a_refused_key_holds_all_runs_on_it_and_is_told_once(world: World)
     for run_id in (one, two, three):
         run = await world.run(run_id)
         assert (run.hold_reason, run.status) == (HoldReason.UNAUTHORIZED, RunStatus.AUTH_FAILED)
-    events = await world.rows("SELECT name FROM events")
+    events = await world.rows("SELECT name FROM events WHERE type = 'IntegrationEvent'")
     assert [row["name"] for row in events] == ["integration.authentication.error"]
     ((status, error),) = await world.rows("SELECT status, error FROM credentials")
     assert (status, error) == ("INVALID", "Stripe refused the key.")
+
+
+async def test_a_refusal_of_the_old_key_says_nothing_of_the_new_one(world: World) -> None:
+    one, two = await world.send("one", "a"), await world.send("two", "b")
+    first, second = await world.claim(one, two)
+    # While they were at work the key was replaced, and the old one revoked.
+    await world.change("credentials", "cred", candidate=seal_fields(world.vault, "cred", {"apiKey": "new"}))
+    (checking,) = await world.claim(await _start_check(world))
+    assert await world.settle(checking, Checked("acct_1", "Tenant one", False))
+    assert await world.settle(first, REFUSED)
+    ((status, error),) = await world.rows("SELECT status, error FROM credentials")
+    assert (status, error) == ("VALID", None)
+    assert not await world.rows("SELECT FROM events WHERE type = 'IntegrationEvent'")
+    assert (await world.run(one)).state is RunState.HELD
+    await work.sweep(world.db, world.now)
+    (again,) = await world.claim(one)
+    assert again.secrets == {"apiKey": "new"}
+    # What the new key cannot do counts.
+    assert await world.settle(again, REFUSED)
+    assert await world.settle(second, REFUSED)
+    assert [row["status"] for row in await world.rows("SELECT status FROM credentials")] == ["INVALID"]
+    assert len(await world.rows("SELECT FROM events WHERE type = 'IntegrationEvent'")) == 1
 
 
 async def test_a_check_that_succeeds_lets_the_held_runs_go_on(world: World) -> None:
@@ -384,13 +407,11 @@ async def test_a_fault_for_good_fails_the_run_and_tells_what_to_do(world: World)
     assert await world.settle(claimed, WRONG)
     run = await world.run(claimed.run_id)
     assert (run.state, run.error, run.hint) == (RunState.FAILED, WRONG.message, WRONG.hint)
-    ((name,),) = await world.rows("SELECT name FROM events")
+    ((name,),) = await world.rows("SELECT name FROM events WHERE type = 'IntegrationEvent'")
     assert name == "integration.validation.error"
-    async with world.db.transaction() as tx:
-        assert await runs.failed_integrations(tx, ORG, ["int"]) == {"int"}
+    assert (await integrations.retrieve(world.db, CALLER, "int")).standing.status is IntegrationStatus.FAILED
     await world.deliver(await world.send("next", "a"))
-    async with world.db.transaction() as tx:
-        assert await runs.failed_integrations(tx, ORG, ["int"]) == set()
+    assert (await integrations.retrieve(world.db, CALLER, "int")).standing.status is IntegrationStatus.CONNECTED
 
 
 async def test_workers_share_the_requests_and_slots_of_a_credential(world: World) -> None:
@@ -479,9 +500,9 @@ async def test_old_bodies_leave_the_run_log_and_its_steps_stay(world: World) -> 
             NOW - timedelta(days=age),
         )
     kept = "SELECT seq FROM run_steps WHERE request IS NOT NULL AND reply IS NOT NULL ORDER BY seq"
-    await work.trim(world.db, NOW, timedelta(0))
+    await work.trim(world.db, NOW, timedelta(0), timedelta(days=28))
     assert [row["seq"] for row in await world.rows(kept)] == [1, 2, 3]
-    await work.trim(world.db, NOW, timedelta(days=90))
+    await work.trim(world.db, NOW, timedelta(days=90), timedelta(days=28))
     assert [row["seq"] for row in await world.rows(kept)] == [2, 3]
     assert len(await world.rows("SELECT FROM run_steps WHERE name = 'Create'")) == 3
 

@@ -144,7 +144,9 @@ class World:
         return await work.claim(self.db, self.vault, run_ids, worker, self.now, LEASE)
 
     async def settle(self, claimed: Claimed, result: Outcome | Paused) -> bool:
-        settlement = Settlement(claimed.run_id, claimed.fence, result, timedelta(seconds=1), self.now, 0.5)
+        settlement = Settlement(
+            claimed.run_id, claimed.fence, result, timedelta(seconds=1), self.now, 0.5, sealed=claimed.sealed
+        )
         (change,) = await work.settle(self.db, self.vault, [settlement], LIMITS)
         return change is not None
 

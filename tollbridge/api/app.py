@@ -9,11 +9,13 @@ from fastapi import FastAPI
 
 from tollbridge.api import (
     accounts,
+    alerts,
     bill_config,
     bills,
     credentials,
     deliveries,
     errors,
+    events,
     external_mappings,
     health,
     imports,
@@ -26,7 +28,9 @@ from tollbridge.api import (
     permissions,
     products,
     runs,
+    scheduled_events,
     service_users,
+    webhooks,
 )
 
 ROUTERS = (
@@ -45,7 +49,11 @@ ROUTERS = (
     imports.router,
     credentials.router,
     integrations.router,
+    webhooks.router,
     runs.router,
+    alerts.router,
+    events.router,
+    scheduled_events.router,
 )
 
 

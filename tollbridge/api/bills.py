@@ -22,16 +22,14 @@ from tollbridge.api.wire import (
     TheParts,
     TheSearch,
     described,
-    entity,
     found,
     listed,
-    timestamp,
 )
 from tollbridge.domain import bill_shape
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.common_fields import calendar_day
 from tollbridge.domain.fields import one_of, refuse
-from tollbridge.services import bills
+from tollbridge.services import bills, wire_form
 from tollbridge.services.bills import Bill
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import Decision
@@ -211,19 +209,7 @@ def _approved(count: int, decisions: Sequence[Decision]) -> Json:
 
 
 def _wire(bill: Bill) -> dict[str, Any]:
-    record = bill.record
-    return entity(
-        record,
-        revision=record["revision"],
-        accountCode=bill.account_code,
-        status=record["status"],
-        approvedBy=record["approved_by"],
-        dtApproved=timestamp(record["approved_at"]),
-        locked=record["locked"],
-        lockedBy=record["locked_by"],
-        dtLocked=timestamp(record["locked_at"]),
-        lineItems=bill.lines,
-    )
+    return wire_form.bill(bill.record, bill.account_code, lineItems=bill.lines)
 
 
 def _decided(bill: Bill, decisions: Sequence[Decision]) -> Json:

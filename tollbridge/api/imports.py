@@ -14,7 +14,7 @@ from tollbridge.services.parts import Parts
 
 router = APIRouter(prefix=f"{ORG}/imports", tags=["Imports"])
 
-BillingNoun: TypeAlias = Literal[Noun.ACCOUNTS, Noun.PRODUCTS, Noun.BILLS]
+BillingNoun: TypeAlias = Literal[Noun.ACCOUNTS, Noun.PRODUCTS, Noun.BILLS, Noun.EVENTS]
 _BODY = {"required": True, "content": {"application/x-ndjson": {"schema": {"type": "string"}}}}
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from tollbridge.api.previews import preview_of
 from tollbridge.api.wire import (
     ORG,
     Body,
@@ -133,12 +134,10 @@ async def send_existing(parts: TheParts, caller: MayDeliver, id: str) -> Json:
 async def preview_delivery(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
     """The exact requests that would be sent for a bill, with the source of each value; nothing is written.
 
-    `configData` stands in for that of the integration. Reads are really made, by a worker.
+    `configData` stands in for that of the integration. Reads are really made, by a worker. Where that takes longer than
+    ten seconds the answer is 202, and the preview is read later by its run.
     """
-    preview = await previews.preview(parts, caller, id, body)
-    return Json(
-        {"runId": preview.run.id, "billId": preview.run.entity_id, "system": preview.run.system, **preview.found}
-    )
+    return preview_of(await previews.preview(parts, caller, id, body))
 
 
 def _saved(saved: Integration) -> dict[str, Any]:

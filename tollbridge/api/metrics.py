@@ -93,12 +93,19 @@ def _gauges(now: Standing) -> Iterator[Metric]:
         ("queue_runs", "Runs that may start now and have not.", now.due),
         ("queue_age_seconds", "How long the oldest of them has been able to start.", now.queue_age),
         ("oldest_undelivered_bill_seconds", "Age of the oldest run with a bill that has not ended.", now.bill_age),
+        ("letters_waiting", "Mails and messages about alerts that wait to be sent.", now.outbox.waiting),
+        ("oldest_letter_seconds", "Age of the oldest of them.", now.letter_age),
+        ("letters_refused", "Those that were given up in the last day.", now.outbox.refused),
     ):
         yield GaugeMetricFamily(f"tollbridge_{name}", text, value=value)
     slots = GaugeMetricFamily("tollbridge_slots", "Requests that workers may have under way.", labels=("system",))
     for system, count in now.slots.items():
         slots.add_metric((system,), count)
     yield slots
+    alerts = GaugeMetricFamily("tollbridge_alerts", "Alerts that are not closed.", labels=("severity", "state"))
+    for labels, count in now.alerts.items():
+        alerts.add_metric(labels, count)
+    yield alerts
     workers = GaugeMetricFamily("tollbridge_workers", "Workers that are alive.", labels=("version",))
     for version, count in now.workers.items():
         workers.add_metric((version,), count)

@@ -13,17 +13,21 @@ from fastapi import APIRouter, FastAPI
 from tollbridge.api.permissions import routes_of
 from tollbridge.api.wire import ORG
 from tollbridge.domain import bill_shape
+from tollbridge.domain.alerts import AlertState, AlertType, Severity
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, EXTERNAL_MAPPING, PRODUCT
+from tollbridge.domain.event_types import Category
 from tollbridge.domain.fields import Shape
 from tollbridge.domain.runs import RunState, RunStatus
-from tollbridge.services import integrations, service_users
+from tollbridge.domain.schedules import SCHEDULED_EVENT
+from tollbridge.services import integrations, service_users, webhooks
 
 Schema = Mapping[str, Any]
 
 _TEXT: Schema = {"type": "string"}
 _FLAG: Schema = {"type": "boolean"}
 _COUNT: Schema = {"type": "integer"}
+_TEXTS: Schema = {"type": "array", "items": _TEXT}
 _MOMENT: Schema = {"type": "string", "format": "date-time"}
 _AUDIT: Mapping[str, Schema] = {
     "id": _TEXT,
@@ -75,9 +79,38 @@ _RUN = {
 _INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
 _KEY = {"id": _TEXT, "apiKey": _TEXT, "serviceUserId": _TEXT, "active": _FLAG, "dtCreated": _MOMENT}
 
+_SHOWN = {**_TEXT, "description": "Only with TOLLBRIDGE_ECHO_WEBHOOK_SECRETS."}
+_WEBHOOK_CREDENTIAL = _object(
+    {
+        **_AUDIT,
+        **_texts("name type destination destinationId"),
+        "previousSecretUntil": _MOMENT,
+        "apiKey": _SHOWN,
+        "secret": _SHOWN,
+    },
+    "id",
+    "type",
+    "destination",
+)
+_NOTE = {"dtCreated": _MOMENT, "createdBy": _TEXT, "text": _TEXT}
+_LETTER = {**_texts("channel recipient change state error"), "attempts": _COUNT, "dtCreated": _MOMENT}
+_ALERT = {
+    "id": _TEXT,
+    "version": _COUNT,
+    "type": _one_of(AlertType),
+    "severity": _one_of(Severity),
+    "state": _one_of(AlertState),
+    "count": {**_COUNT, "description": "How often it showed since it was opened, or of how many things it tells."},
+    **dict.fromkeys("dtCreated dtOpened dtLastModified dtClosed".split(), _MOMENT),
+    **_texts("description remedy cause faultCode assignee integrationConfigId credentialId runId eventId"),
+    "notes": {"type": "array", "items": _object(_NOTE), "description": "Only of a single alert."},
+    "told": {"type": "array", "items": _object(_LETTER), "description": "Only of a single alert: who was told."},
+}
+
 COMPONENTS: Mapping[str, Schema] = {
     "Account": _entity(ACCOUNT),
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
+    "Alert": _object(_ALERT, "id", "version", "type", "severity", "state", "description", "count"),
     "Bill": _entity(bill_shape.BILL, _BILL),
     "BillConfig": _entity(BILL_CONFIG),
     "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
@@ -90,24 +123,51 @@ COMPONENTS: Mapping[str, Schema] = {
         },
         "message",
     ),
+    "Event": _object(
+        {
+            **_texts("id eventName accountId resourceId integrationConfigId runId"),
+            "eventTime": _MOMENT,
+            "eventType": _one_of(Category),
+            "dtActioned": {"type": ["string", "null"], "format": "date-time"},
+            "dtCreated": _MOMENT,
+            "m3terEvent": {"type": "object"},
+            "notificationIds": _TEXTS,
+            "notificationCodes": _TEXTS,
+            "outcome": _one_of(("created", "unchanged")),
+        },
+        "id",
+        "dtActioned",
+        "eventName",
+        "eventTime",
+        "m3terEvent",
+    ),
+    "EventFields": _object({"events": {"type": "object"}}, "events"),
+    "EventTypes": _object({"events": _TEXTS, "onlyIfSubmitted": _TEXTS}, "events"),
     "ExternalMapping": _entity(EXTERNAL_MAPPING, {"tenant": _TEXT}),
     "Integration": _entity(integrations.BODY, _INTEGRATION),
     "LineItem": _object({**bill_shape.LINE.schema["properties"], "billId": _TEXT}, "id"),
     "Message": _object({"message": _TEXT}, "message"),
     "Product": _entity(PRODUCT),
     "Run": _object({**_AUDIT, **_RUN}, "id", "status", "entityType", "entityId", "destination"),
+    "ScheduledEvent": _entity(SCHEDULED_EVENT),
     "ServiceUser": _entity(service_users.BODY),
+    "Webhook": _entity(webhooks.BODY, {"credentials": _WEBHOOK_CREDENTIAL, "downSince": _MOMENT}),
+    "WebhookHealth": _object({"delivered": _COUNT, "pending": _COUNT, "failed": _COUNT, "downSince": _MOMENT}),
 }
 
 _OF_NOUN = {
     "accounts": "Account",
+    "alerts": "Alert",
     "billconfig": "BillConfig",
     "bills": "Bill",
+    "events": "Event",
     "externalmappings": "ExternalMapping",
     "integrationcredentials": "Credential",
+    "integrationdestinations": "Webhook",
     "integrationruns": "Run",
     "lineitems": "LineItem",
     "products": "Product",
+    "scheduledevents": "ScheduledEvent",
     "serviceusers": "ServiceUser",
 }
 """What operations under a noun answer: one of these, or a page of them."""
@@ -124,11 +184,14 @@ _OF_OPERATION = {
     "disable_integration": "Integration",
     "enable_integration": "Integration",
     "get_by_entity": "Integration",
+    "get_event_fields": "EventFields",
+    "get_event_types": "EventTypes",
     "list_access_keys": "AccessKey",
     "list_integrations": "Integration",
     "list_line_items": "LineItem",
     "retrieve_integration": "Integration",
     "retrieve_line_item": "LineItem",
+    "retrieve_webhook_health": "WebhookHealth",
     "update_integration": "Integration",
 }
 _OWN = {"get_run_log", "get_run_steps", "list_deliveries_of_bill", "end_date_billing_entities"}

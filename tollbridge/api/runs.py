@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
 
+from tollbridge.api.previews import preview_of
 from tollbridge.api.run_log import text_of
 from tollbridge.api.wire import (
     ORG,
@@ -24,7 +25,7 @@ from tollbridge.api.wire import (
     timestamp,
 )
 from tollbridge.domain.runs import RunStatus
-from tollbridge.services import changes, runs
+from tollbridge.services import changes, previews, runs
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import missing
 from tollbridge.services.parts import Parts
@@ -112,10 +113,18 @@ async def get_run_steps(parts: TheParts, caller: MayRead, id: str) -> Json:
     )
 
 
-@router.post("/{id}/replay", openapi_extra=BARE)
-async def replay_run(parts: TheParts, caller: MayDeliver, id: str) -> Json:
-    """Deliver again what the run was to deliver; looks first whether it already took effect."""
-    return Json(_run(await runs.replay(parts.db, caller, id)))
+@router.get("/{id}/preview", openapi_extra=BARE)
+async def get_preview(parts: TheParts, caller: MayRead, id: str) -> Json:
+    """What a preview found, by its run; 202 and no more than its state while it is under way."""
+    return preview_of(await previews.get(parts, caller, id))
+
+
+@router.post("/{id}/replay", openapi_extra=described(runs.REPLAY, extension=True, optional=True))
+async def replay_run(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Deliver again what the run was to deliver; looks first whether it already took effect.
+
+    What a person decided for the run holds for the new one; with askAgain it does not."""
+    return Json(_run(await runs.replay(parts.db, caller, id, body)))
 
 
 @router.post("/{id}/decide", openapi_extra=described(changes.DECIDE, extension=True))

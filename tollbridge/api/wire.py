@@ -18,6 +18,8 @@ from tollbridge.domain.fields import Shape, read_instant
 from tollbridge.domain.search import Search
 from tollbridge.services.caller import Caller
 from tollbridge.services.parts import Parts
+from tollbridge.services.wire_form import entity as entity
+from tollbridge.services.wire_form import timestamp as timestamp
 from tollbridge.store.records import Page, Record
 
 ORG = "/organizations/{orgId}"
@@ -178,25 +180,6 @@ def instant_of(value: str | None, name: str) -> datetime | None:
     return moment
 
 
-def timestamp(moment: datetime | None) -> str | None:
-    """A moment as the wire writes it: UTC with milliseconds and Z."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
-
-
-def entity(record: Record, **computed: Any) -> dict[str, Any]:
-    """A record on the wire: its body, then identity, version and audit fields, then computed ones that are not None."""
-    return {
-        **record.body,
-        "id": record.id,
-        "version": record.version,
-        "dtCreated": timestamp(record.created_at),
-        "createdBy": record.created_by,
-        "dtLastModified": timestamp(record.updated_at),
-        "lastModifiedBy": record.updated_by,
-        **{name: value for name, value in computed.items() if value is not None},
-    }
-
-
 def page(found: Page, to_wire: Callable[[Record], dict[str, Any]] = entity) -> Json:
     """A page on the wire."""
     return listed([to_wire(record) for record in found.data], found.next_token)
@@ -212,9 +195,9 @@ def listed(data: Sequence[Any], next_token: str | None = None) -> Json:
     return Json({"data": list(data), **({"nextToken": next_token} if next_token else {})})
 
 
-def described(body: Shape | None = None, *, extension: bool = False) -> dict[str, Any]:
+def described(body: Shape | None = None, *, extension: bool = False, optional: bool = False) -> dict[str, Any]:
     """What FastAPI cannot see of a route, for our OpenAPI document: its body, and whether the operation is our own."""
     extra: dict[str, Any] = {"x-extension": True} if extension else {}
     if body is not None:
-        extra["requestBody"] = {"required": True, "content": {"application/json": {"schema": body.schema}}}
+        extra["requestBody"] = {"required": not optional, "content": {"application/json": {"schema": body.schema}}}
     return extra

@@ -44,6 +44,13 @@ def users(ctx: typer.Context, incomplete: str) -> Offers:
     return _offer(ctx, incomplete, lambda client: ((each["id"], each["name"]) for each in client.pages("serviceusers")))
 
 
+def alerts(ctx: typer.Context, incomplete: str) -> Offers:
+    """Ids of the latest alerts."""
+    return _offer(
+        ctx, incomplete, lambda client: ((each["id"], each["description"]) for each in client.pages("alerts"))
+    )
+
+
 def bills(ctx: typer.Context, incomplete: str) -> Offers:
     """Ids of the latest bills."""
     return _offer(ctx, incomplete, lambda client: ((each["id"], each["accountId"]) for each in client.pages("bills")))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at database, schema, clock, key, workers, queue and credentials. Exit code 1 where something is wrong.
+    """Look at database, schema, clock, key, workers, queue, mail, credentials. Exit code 1 where something is wrong.
 
     Changes nothing. One line for each: ✓ or ✗, what was found, and what to do about it.
 
@@ -41,14 +41,34 @@ async def _examine(settings: Settings) -> list[Finding]:
 
     from tollbridge.domain.errors import Refusal
     from tollbridge.services.checkup import Finding, examine
+    from tollbridge.services.systems import check_settings
     from tollbridge.store.db import connected
 
     try:
+        check_settings(settings)
         vault = _vault(settings)
         async with connected(_dsn(settings)) as db:
-            return await examine(db, vault, version("tollbridge"))
+            return [*await examine(db, vault, version("tollbridge")), await _mail(settings)]
     except Refusal as refusal:
         return [Finding(refusal.code.partition(".")[0].replace("vault", "key"), False, refusal.message, refusal.hint)]
+
+
+async def _mail(settings: Settings) -> Finding:
+    """Whether the mail server lets us in, and links can lead back here."""
+    from tollbridge.outbound.mail import Mailer
+    from tollbridge.services.checkup import Finding
+
+    if not settings.smtp_url:
+        told = "; a chat is told of alerts" if settings.alert_webhook else ", so nobody is told of alerts"
+        return Finding("mail", True, f"No mail server is configured (TOLLBRIDGE_SMTP_URL){told}.")
+    mailer = Mailer(settings)
+    failed = await mailer.probe()
+    where = f"{mailer.host}, port {mailer.port}"
+    if failed is not None:
+        return Finding("mail", False, f"{where}: {failed.reason}.", "Correct TOLLBRIDGE_SMTP_URL, or mend that server.")
+    if not settings.public_url:
+        return Finding("mail", True, f"{where} lets us in. Mails have no links: TOLLBRIDGE_PUBLIC_URL is not set.")
+    return Finding("mail", True, f"{where} lets us in.")
 
 
 def _vault(settings: Settings) -> Vault | None:

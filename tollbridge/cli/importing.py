@@ -41,6 +41,7 @@ class Kind(StrEnum):
     ACCOUNTS = "accounts"
     PRODUCTS = "products"
     EXTERNAL_MAPPINGS = "externalmappings"
+    EVENTS = "events"
 
 
 @dataclass(slots=True)
@@ -90,7 +91,7 @@ def import_(
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Import bills, accounts, products or external mappings from a file of any size.
+    """Import bills, accounts, products, external mappings or events from a file of any size.
 
     Example: tollbridge import bills.jsonl --refused refused.jsonl
 
@@ -176,17 +177,19 @@ def _sender(profile: str) -> Send:
 
 
 def _check_only(kind: str, content: bytes) -> dict[str, Any]:
-    """What can be said without a server: whether each line is JSON, and each bill right in itself."""
+    """What can be said without a server: whether each line is JSON, and each bill and event right in itself."""
     from tollbridge.domain import json_text
     from tollbridge.domain.bill_input import read_bill
+    from tollbridge.domain.event_input import read_event
 
+    check: dict[str, Callable[[Any], object]] = {Kind.BILLS: read_bill, Kind.EVENTS: read_event}
     refusals = []
     lines = content.split(b"\n")
     for number, line in enumerate(lines, start=1):
         try:
             value = json_text.parse(line)
-            if kind == Kind.BILLS:
-                read_bill(value)
+            if kind in check:
+                check[kind](value)
         except Invalid as refusal:
             told = {"field": refusal.field, "message": refusal.message, "hint": refusal.hint}
             refusals.append({"line": number, **told})

@@ -15,11 +15,13 @@ from typing import Annotated
 import typer
 
 from tollbridge.cli import (
+    alerts,
     bills,
     credentials,
     db,
     demo,
     doctor,
+    events,
     importing,
     init,
     integrations,
@@ -55,6 +57,8 @@ app.command("status")(bills.status)
 app.add_typer(bills.app, name="bills")
 app.command("preview")(preview.preview)
 app.add_typer(runs.app, name="runs")
+app.add_typer(events.app, name="events")
+app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
 app.add_typer(users.app, name="users")
@@ -72,11 +76,11 @@ On this machine
   sandbox       a stand-in for a vendor
 
 Over the API, by profile
-  import        bills, accounts, products and mappings from JSONL, CSV or FOCUS
+  import        bills, accounts, products, mappings, events from JSONL, CSV or FOCUS
   status, bills where each bill stands, and the sums; preview: what would be sent
-  runs          what became of each bill: list, show, watch, replay
-  credentials   secrets of vendors: create, list
-  integrations  what is sent where: create, list, enable, send
+  runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
+  alerts        what is wrong now: list, show, take, close
+  credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
   users         who may use the API, and their access keys
 
 Examples

@@ -131,6 +131,9 @@ def replay(
     failed: Failed = False,
     since: Since = None,
     integration: OfIntegration = None,
+    ask_again: Annotated[
+        bool, typer.Option("--ask-again", help="Forget what was decided about bills that changed after they were sent.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
@@ -150,7 +153,9 @@ def replay(
     refused = 0
     for identity in chosen:
         try:
-            made = client.call("POST", "integrationruns", identity, "replay")
+            made = client.call(
+                "POST", "integrationruns", identity, "replay", body={"askAgain": True} if ask_again else None
+            )
         except Refusal as refusal:
             if len(chosen) == 1:
                 raise

@@ -42,7 +42,8 @@ def _end(run: dict[str, Any]) -> Iterator[str]:
         yield f"there: {run['externalId']}{total}"
     if run.get("decision"):
         decided = run["decision"]
-        yield f"decided: {decided['choice'].replace('_', '-')} by {decided['by']} at {decided['at']}"
+        of = f" for run {decided['decidedIn']}" if "decidedIn" in decided else ""
+        yield f"decided: {decided['choice'].replace('_', '-')} by {decided['by']} at {decided['at']}{of}"
     for offer in run.get("choices", ()):
         money = " Say where the money goes: --money." if offer["money"] else ""
         yield f"choice: {offer['choice'].replace('_', '-')}: {offer['text']}{money}"

@@ -60,13 +60,14 @@ def calendar_day() -> Rule:
     return Rule(lambda value, path: inner.check(value, path)[:10], inner.schema, expected=inner.expected)
 
 
-def own_id() -> Rule:
-    """An id that the caller brings for an entity with an address of its own."""
+def own_id(*reserved: str) -> Rule:
+    """An id that the caller brings for an entity with an address of its own; `reserved` are more words that mean
+    something there."""
     inner = identifier()
 
     def check(value: Any, path: str) -> Any:
         inner.check(value, path)
-        if value in RESERVED_IDS:
+        if value in RESERVED_IDS or value in reserved:
             raise Invalid(
                 "field.id",
                 f"{path} is {shown(value)}, a word that has a meaning of its own in addresses.",

@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from tollbridge.domain.bill_shape import BILL
 from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, PRODUCT
-from tollbridge.domain.errors import NotFound
+from tollbridge.domain.errors import Invalid
 from tollbridge.domain.event_fields import AUDIT, FOREIGN
 from tollbridge.domain.fields import Shape, did_you_mean, shown
 
@@ -70,6 +70,10 @@ def _fields(shape: Shape, more: Mapping[str, str] | None = None) -> Mapping[str,
     return {**AUDIT, **own, **(more or {})}
 
 
+def _dates(shape: Shape) -> tuple[str, ...]:
+    return tuple(name for name, rule in shape.fields.items() if rule.schema.get("format") in ("date", "date-time"))
+
+
 OURS: Mapping[str, Mapping[str, str]] = {
     "account": _fields(ACCOUNT),
     "bill": _fields(
@@ -89,6 +93,15 @@ OURS: Mapping[str, Mapping[str, str]] = {
 }
 """The entities that we hold, as events carry them: a bill without its line items."""
 
+_MOMENTS = ("dtCreated", "dtLastModified")
+DATES: Mapping[str, tuple[str, ...]] = {
+    "account": (*_dates(ACCOUNT), *_MOMENTS),
+    "bill": (*_dates(BILL), "dtApproved", "dtLocked", *_MOMENTS),
+    "billconfig": (*_dates(BILL_CONFIG), *_MOMENTS),
+    "product": (*_dates(PRODUCT), *_MOMENTS),
+}
+"""Which of their fields are days or moments."""
+
 _BILLING = (
     "balance balanceamount bill billconfig billjob charge counteradjustment scheduledbalancecharge "
     "scheduledbalancetransaction statementjob"
@@ -102,6 +115,7 @@ _CONFIGURATION = (
 _FAILED_RUN = {
     "message": "string",
     "code": "string",
+    "action": "string",
     "runId": "string",
     "integrationId": "string",
     "accountId": "string",
@@ -179,16 +193,16 @@ def scheduled_entity(name: str) -> str | None:
 
 
 def type_of(name: str) -> EventType:
-    """The type with that name; any rightly formed scheduled name is one. Raises NotFound, with the nearest name."""
+    """The type with that name; any rightly formed scheduled name is one. Raises Invalid, with the nearest name."""
     if name in EVENT_TYPES:
         return EVENT_TYPES[name]
     entity = scheduled_entity(name)
     if entity is not None:
         fields = OURS.get(entity) or FOREIGN[entity]
         return EventType(name, Category.SCHEDULED, entity in OURS, _prefixed(fields, "new"))
-    raise NotFound(
+    raise Invalid(
         "event.type",
-        f"There is no event type {shown(name)}.",
+        f"eventName is {shown(name)}, but there is no such event type.",
         did_you_mean(name, EVENT_TYPES) or "GET …/events/types lists all.",
         "eventName",
     )
@@ -197,6 +211,6 @@ def type_of(name: str) -> EventType:
 def fields_of(name: str) -> Mapping[str, str]:
     """What a rule on that event type can read, and of which type: string, double, int, boolean, map or array.
 
-    Raises NotFound.
+    Raises Invalid.
     """
     return type_of(name).fields

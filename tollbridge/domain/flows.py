@@ -26,7 +26,8 @@ Params: TypeAlias = Mapping[str, Any]
 class Request:
     """One HTTP request as a value, without credentials: `outbound` adds those when it is sent.
 
-    `path` is relative to the base address of the system. `query` and `form` are pairs that the connector's own encoder
+    `path` is relative to the base address of the system; where the system has none, as outgoing webhooks, it is the
+    whole URL. `query` and `form` are pairs that the connector's own encoder
     has flattened; `json` is any JSON value. At most one of `form`, `json` and `body` is set.
     """
 

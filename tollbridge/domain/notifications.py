@@ -10,6 +10,8 @@ from typing import Any
 
 from tollbridge.domain import json_text
 
+SYSTEM = "WEBHOOK"
+"""The system of outgoing webhooks: the wire's DestinationType."""
 ENVELOPE_VERSION = "1"
 LONGEST_PAYLOAD = 256 * 1024
 """Bytes of a payload; what does not fit is left out and named in `omitted`."""
@@ -20,6 +22,8 @@ MAX_CONCURRENCY = 256
 """Deliveries that one worker has under way at a webhook, at most."""
 ANSWER_KEPT = 16 * 1024
 """Bytes of an answer that are kept."""
+BOTH_SIGN = timedelta(hours=24)
+"""How long the secret before the present one signs too."""
 
 
 class Schedule(StrEnum):
@@ -94,6 +98,17 @@ def receiver_of(body: Mapping[str, Any]) -> Receiver:
         bool(body.get("ordered", False)),
         bool(body.get("goneDeactivates", False)),
     )
+
+
+def change_secret(present: Mapping[str, Any], given: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+    """The fields of a webhook's credential after a change; a new secret leaves the one before it signing for a while.
+
+    Fields that are not given stay; the same secret again changes nothing.
+    """
+    changed = {**present, **given}
+    if changed["secret"] != present["secret"]:
+        changed |= {"previousSecret": present["secret"], "previousUntil": (now + BOTH_SIGN).isoformat()}
+    return changed
 
 
 def sends_left(per_second: float, tokens: float | None, refilled_at: datetime | None, now: datetime) -> float:

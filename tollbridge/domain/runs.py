@@ -54,6 +54,8 @@ class HoldReason(StrEnum):
     DISCONNECTED = "disconnected"
     CHANGED = "changed"
     """The bill changed or was deleted after it was delivered: a person chooses what is done about what stands there."""
+    RECOVERING = "recovering"
+    """The webhook is being brought back; the notification goes out in its turn, or when that goes on."""
 
 
 class RunStatus(StrEnum):
@@ -159,8 +161,8 @@ class Change:
     """What becomes of a run.
 
     `due_at` is when it goes on by itself, None where it does not. `fault` is why it is not delivered, `note` a sentence
-    besides. `event` names the error event to raise. `credential_error` says why its credential no longer works.
-    `offers` are the choices that a person has.
+    besides. `event` names the error event to raise, `event_fault` what it tells. `credential_error` says why its
+    credential no longer works. `offers` are the choices that a person has.
     """
 
     state: RunState
@@ -173,6 +175,7 @@ class Change:
     delivered: Delivered | None = None
     checked: Checked | None = None
     event: str | None = None
+    event_fault: Fault | None = None
     credential_error: str | None = None
     credential_invalid: bool = False
     offers: tuple[Offer, ...] = ()
@@ -191,13 +194,15 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
         case Withdrawn():
             return Change(RunState.DELIVERED, run.attempt, note=result.note)
         case NeedsChoice():
+            told = result.fault or _asks(result)
             return Change(
                 RunState.HELD,
                 run.attempt,
                 hold_reason=HoldReason.CHANGED,
                 fault=result.fault,
                 note=result.reason,
-                event=result.fault.rule.event if result.fault else None,
+                event=told.rule.event,
+                event_fault=told,
                 offers=result.offers,
             )
         case Previewed():
@@ -205,6 +210,12 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
         case Paused():
             return Change(RunState.WAITING, run.attempt, due_at=result.until, note=result.reason)
     return _after_fault(run, result, now, jitter, limits)
+
+
+def _asks(result: NeedsChoice) -> Fault:
+    """What people are told where a run waits for their choice: nothing failed, but the bill cannot go out as it is."""
+    choices = ", ".join(offer.choice.value for offer in result.offers)
+    return Fault(FaultKind.INVALID, "run.needs_choice", result.reason, f"Go to the run and choose one of: {choices}.")
 
 
 def _after_fault(run: RunFacts, fault: Fault, now: datetime, jitter: float, limits: RunLimits) -> Change:
@@ -250,6 +261,7 @@ def _hold(run: RunFacts, fault: Fault) -> Change:
         hold_reason=HoldReason.UNAUTHORIZED if rejected else HoldReason.DISABLED,
         fault=fault,
         event=fault.rule.event,
+        event_fault=fault,
         credential_error=fault.message if rejected else None,
         credential_invalid=rejected,
     )
@@ -257,7 +269,7 @@ def _hold(run: RunFacts, fault: Fault) -> Change:
 
 def _fail(run: RunFacts, fault: Fault) -> Change:
     fault = _final(fault)
-    return Change(RunState.FAILED, run.attempt, fault=fault, event=fault.rule.event)
+    return Change(RunState.FAILED, run.attempt, fault=fault, event=fault.rule.event, event_fault=fault)
 
 
 def _final(fault: Fault) -> Fault:

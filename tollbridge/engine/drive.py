@@ -85,7 +85,9 @@ class _Write:
 class Drive:
     """One run being driven. `run` once; `worked` and `done` then complete its settlement."""
 
-    def __init__(self, run: Claimed, connector: Connector, port: Port, working_time: timedelta) -> None:
+    def __init__(
+        self, run: Claimed, connector: Connector, port: Port, working_time: timedelta, longest_body: int
+    ) -> None:
         self._run = run
         self._connector = connector
         self._system = connector.system(run.system)
@@ -94,7 +96,8 @@ class Drive:
         self._guarantees = Guarantees(limits.key_lifetime, limits.longest_request)
         self._working_time = working_time
         self._subject = Subject(run.entity_type, run.entity_id, run.revision, run.document)
-        self._redactor = Redactor(connector.redact, ())
+        self._longest_body = longest_body
+        self._redactor = Redactor(connector.redact, (), longest_body)
         self._seq = run.next_seq
         self._keys: set[str] = set()
         self._reads_stale = False
@@ -154,7 +157,7 @@ class Drive:
                     "Enter the credential again.",
                 )
             ) from None
-        self._redactor = Redactor(connector.redact, secrets_of(self._credential))
+        self._redactor = Redactor(connector.redact, secrets_of(self._credential), self._longest_body)
         if run.flow is Flow.CHECK:
             return connector.check(self._system)
         assert run.bill is not None

@@ -23,7 +23,7 @@ from tollbridge.connectors.base import Connector, Sending, connector_of, read_cr
 from tollbridge.domain.conversation import StepDone, StepKind
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request, Step
-from tollbridge.domain.notifications import Receiver
+from tollbridge.domain.notifications import ANSWER_KEPT, Receiver
 from tollbridge.domain.runs import Change, Flow, RunState
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.redact import HIDDEN, Redactor, secrets_of
@@ -284,7 +284,7 @@ def _make_sender(connector: Connector, outlet: Outlet) -> _Sender | Fault:
             "The stored credential of the webhook cannot be read.",
             "Enter API key and secret of the webhook again.",
         )
-    return _Sender(credential, Redactor(connector.redact, secrets_of(credential)))
+    return _Sender(credential, Redactor(connector.redact, secrets_of(credential), ANSWER_KEPT))
 
 
 def _outcome(flow: Any, answer: Reply) -> Outcome:

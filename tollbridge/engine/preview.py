@@ -29,15 +29,18 @@ class Preview(Drive):
     async def run(self) -> Previewed | None:
         """Play the delivery through; None where the run was lost to another worker."""
         self.steps, self.warnings = [], []
-        outcome: Outcome | None
+        outcome: Outcome | Paused | None
         try:
-            outcome = await self._converse(self._flow())
+            outcome = self._before_corrections() or await self._converse(self._flow())
         except _Unforeseen:
             outcome = None
         except Stop as stop:
             if stop.result is None:
                 return None
-            outcome = None if isinstance(stop.result, Paused) else stop.result
+            outcome = stop.result
+        if isinstance(outcome, Paused):
+            self.warnings.append(f"It would wait until {outcome.until.isoformat(timespec='seconds')}: {outcome.reason}")
+            outcome = None
         if isinstance(outcome, Delivered) and outcome.note:
             self.warnings += outcome.note.split("; ")
         return previewed(self.steps, outcome, self.warnings)

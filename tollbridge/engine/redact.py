@@ -14,8 +14,6 @@ from pydantic import BaseModel, SecretStr
 from tollbridge.domain import json_text
 from tollbridge.domain.flows import Reply, Request
 
-LONGEST_BODY = 32 * 1024
-"""Characters of a body that are kept for the run log; of a longer one the beginning is kept as text."""
 HIDDEN = "•••"
 SHORTEST_SECRET = 6
 """Shorter values are not searched for in texts: they would hit innocent ones."""
@@ -27,9 +25,10 @@ _BRACKETS = re.compile(r"\[([^\]]*)\]")
 
 class Redactor:
     """Shows the requests and replies of one run; `fields` are names to hide, `secrets` values to hide wherever they
-    stand."""
+    stand. Of a body of more than `longest` characters the beginning is shown as text."""
 
-    def __init__(self, fields: frozenset[str], secrets: Iterable[str]) -> None:
+    def __init__(self, fields: frozenset[str], secrets: Iterable[str], longest: int) -> None:
+        self._longest = longest
         self._fields = fields
         self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
         self._suspicious = self._pattern()
@@ -73,7 +72,7 @@ class Redactor:
         if self._suspicious.search(text):
             value = self._hidden(value)
             text = json_text.dump(value)
-        return value if len(text) <= LONGEST_BODY else _cut(text)
+        return value if len(text) <= self._longest else self._cut(text)
 
     def _pattern(self) -> re.Pattern[str]:
         """Finds in JSON text, as we write it, what may have to be hidden."""
@@ -83,7 +82,10 @@ class Redactor:
 
     def _text(self, body: bytes) -> str:
         text = self.text(body.decode("utf-8", "replace"))
-        return text if len(text) <= LONGEST_BODY else _cut(text)
+        return text if len(text) <= self._longest else self._cut(text)
+
+    def _cut(self, text: str) -> str:
+        return f"{text[: self._longest]}… ({len(text)} characters in all)"
 
     def _hidden(self, value: Any) -> Any:
         match value:
@@ -120,7 +122,3 @@ def nested(pairs: Iterable[tuple[str, str]]) -> dict[str, Any]:
             level = inner
         level[path[-1]] = value
     return tree
-
-
-def _cut(text: str) -> str:
-    return f"{text[:LONGEST_BODY]}… ({len(text)} characters in all)"

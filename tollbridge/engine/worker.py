@@ -33,14 +33,14 @@ from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
 from tollbridge.domain.notifications import Receiver
 from tollbridge.domain.runs import Change, Flow, Paused, RunLimits
 from tollbridge.engine.drive import Drive
-from tollbridge.engine.groups import Group
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.notifier import Notifier
 from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
-from tollbridge.outbound.http import Http
-from tollbridge.services import clock, metrics, notifying, work
+from tollbridge.outbound.http import WEBHOOK, Http
+from tollbridge.services import bringing_back, clock, metrics, notifying, schedules, work
+from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
 from tollbridge.store import jobs
@@ -65,6 +65,10 @@ BEAT, SWEEP = 0.25, 0.3
 """Parts of a lease between two signs of life and between two sweeps: a killed worker's runs go on after at most 1.3
 leases."""
 TRIM = timedelta(minutes=1)
+BRING_BACK = timedelta(seconds=0.5)
+"""How often is looked after webhooks that are brought back."""
+SCHEDULE = timedelta(seconds=10)
+"""How often a worker looks for scheduled events that are due."""
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -132,7 +136,9 @@ class Worker:
             asyncio.create_task(self._every(lease * BEAT, self._beat)),
             asyncio.create_task(self._every(lease * SWEEP, self._sweep)),
             asyncio.create_task(self._every(TRIM, self._trim)),
+            asyncio.create_task(self._every(SCHEDULE, self._tell_due)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
+            asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
         notifier = asyncio.create_task(self._notifier.run(stop))
@@ -252,7 +258,8 @@ class Worker:
             fault = _nobody_serves(run.system)
             return await self._close(run, Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
         driver = Preview if run.flow is Flow.PREVIEW else Drive
-        drive = driver(run, connector, _Line(self, run, connector.system(run.system)), self._limits.working_time)
+        line = _Line(self, run, connector.system(run.system))
+        drive = driver(run, connector, line, self._limits.working_time, self._settings.longest_body)
         try:
             return await self._end(run, drive, await drive.run())
         except TRANSIENT:
@@ -296,7 +303,14 @@ class Worker:
 
     def _settlement(self, run: Claimed, drive: Drive, result: Outcome | Paused) -> Settlement:
         return Settlement(
-            run.run_id, run.fence, result, drive.worked, clock.now(), self._random.random(), done=drive.done
+            run.run_id,
+            run.fence,
+            result,
+            drive.worked,
+            clock.now(),
+            self._random.random(),
+            done=drive.done,
+            sealed=run.sealed,
         )
 
     def holds(self, run: Claimed) -> bool:
@@ -332,8 +346,17 @@ class Worker:
         if found:
             log.info("due runs without a job", runs=found)
 
+    async def _bring_back(self) -> None:
+        await bringing_back.step(self._db, clock.now())
+
     async def _trim(self) -> None:
-        await work.trim(self._db, clock.now(), self._settings.keep_bodies)
+        await work.trim(self._db, clock.now(), self._settings.keep_bodies, self._settings.keep_events)
+        await schedules.forget_told(self._db, clock.now())
+
+    async def _tell_due(self) -> None:
+        told = await schedules.tell_due(self._db, clock.now())
+        if told:
+            log.info("scheduled events told", events=told)
 
     async def _publish(self) -> None:
         counts = self.meter.take()
@@ -379,7 +402,7 @@ class Worker:
         await work.block_until(self._db, credential_id, clock.now() + wait)
 
     async def _send_notification(self, request: Request) -> Reply | NoReply:
-        return await self._http.perform("", request)
+        return await self._http.perform("", request, WEBHOOK)
 
     async def send(self, system: System, request: Request) -> Reply | NoReply:
         return await self._http.perform(self._settings.vendor_urls.get(system.key, system.base_url), request)

@@ -16,6 +16,7 @@ from typing import Any
 
 import aiohttp
 from aiohttp.abc import AbstractResolver
+from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from tollbridge.domain import json_text
@@ -115,7 +116,7 @@ class Http:
         if policy.guarded:
             return self._settings.webhook_proxy or None
         # A stand-in on this machine is nothing that a proxy elsewhere could reach.
-        return None if url.host in _HERE else self._settings.proxy or None
+        return self._settings.proxy if self._settings.proxy and url.host not in _HERE else None
 
 
 _HERE = ("127.0.0.1", "::1", "localhost")
@@ -168,13 +169,20 @@ def _reason(error: Exception) -> str:
             return f"{error.host} was not called: {error.os_error}"
         case aiohttp.ClientProxyConnectionError():
             return f"The proxy {error.host} port {error.port} does not accept connections ({error.os_error})."
+        case aiohttp.ClientConnectorError() if isinstance(error.os_error, ConnectionResetError):
+            return f"{error.host} closed the connection while it was being made."
         case aiohttp.ClientConnectorError():
             return f"{error.host} port {error.port} does not accept connections ({error.strerror or error.os_error})."
         case aiohttp.ClientHttpProxyError():
             return f"The proxy refused the connection: {error.status} {error.message}."
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
             return "The connection was closed before a reply came."
+        case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
+            return "The body of the reply is not packed as its Content-Encoding says."
         case aiohttp.ClientPayloadError():
             return "The connection was closed in the middle of the reply."
+        case aiohttp.ClientResponseError():
+            # Its text would repeat the URL; the parser's own message has the bytes on further lines.
+            return f"The reply is not well-formed HTTP: {error.message.partition(chr(10))[0].rstrip(':.')}."
         case _:
             return f"The exchange failed: {error or type(error).__name__}."

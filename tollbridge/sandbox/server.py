@@ -10,6 +10,9 @@ asks for no key, so a stand-in belongs on a private address:
     DELETE /_admin/faults     switch all off
     POST   /_admin/clock      {"forward_seconds": 3600}
     POST   /_admin/keys       register a credential
+    DELETE /_admin/keys       revoke one: {"key": …}
+    POST   /_admin/payments   a customer pays on the vendor's page: {"invoice": …}
+    POST   /_admin/refunds    somebody gives money back on the vendor's page: {"invoice": …, "amount": 100}
     POST   /_admin/limits     change limits
 """
 
@@ -73,6 +76,18 @@ class StandIn(Protocol):
 
     def add_key(self, given: JSON) -> JSON:
         """Register a credential."""
+        ...
+
+    def revoke_key(self, given: JSON) -> JSON:
+        """Let a credential open nothing any more."""
+        ...
+
+    def pay(self, given: JSON) -> JSON:
+        """Let a customer pay what is owed."""
+        ...
+
+    def refund(self, given: JSON) -> JSON:
+        """Give money back that was paid."""
         ...
 
     def set_limits(self, given: JSON) -> JSON:
@@ -188,6 +203,15 @@ def _administration(stand_in: StandIn, requests: deque[JSON]) -> list[web.RouteD
     async def add_key(given: JSON) -> JSON:
         return stand_in.add_key(given)
 
+    async def revoke_key(given: JSON) -> JSON:
+        return stand_in.revoke_key(given)
+
+    async def pay(given: JSON) -> JSON:
+        return stand_in.pay(given)
+
+    async def refund(given: JSON) -> JSON:
+        return stand_in.refund(given)
+
     async def set_limits(given: JSON) -> JSON:
         return stand_in.set_limits(given)
 
@@ -199,6 +223,9 @@ def _administration(stand_in: StandIn, requests: deque[JSON]) -> list[web.RouteD
         web.delete("/_admin/faults", clear_faults),
         web.post("/_admin/clock", _answering(_taking_json(move_clock))),
         web.post("/_admin/keys", _answering(_taking_json(add_key))),
+        web.delete("/_admin/keys", _answering(_taking_json(revoke_key))),
+        web.post("/_admin/payments", _answering(_taking_json(pay))),
+        web.post("/_admin/refunds", _answering(_taking_json(refund))),
         web.post("/_admin/limits", _answering(_taking_json(set_limits))),
     ]
 

@@ -32,7 +32,18 @@ async def _without_bills(tx: Tx, account: Record) -> None:
         )
 
 
-ACCOUNTS = Catalog("account", accounts, ACCOUNT, _columns, ("code",), "code", "code", free=_without_bills)
+ACCOUNTS = Catalog(
+    "account",
+    accounts,
+    ACCOUNT,
+    _columns,
+    ("code",),
+    "code",
+    "code",
+    free=_without_bills,
+    entity="account",
+    account_of=lambda account: account.id,
+)
 
 
 async def find(db: Database, caller: Caller, asked: Search) -> Found:

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from tollbridge.domain.catalog import BILL_CONFIG
 from tollbridge.domain.errors import Conflict
 from tollbridge.services import clock
+from tollbridge.services.bill_events import tell
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version
+from tollbridge.services.raising import raise_changes
+from tollbridge.services.wire_form import change_of
 from tollbridge.store import bills, bulk, records
 from tollbridge.store.db import Database, Tx
 from tollbridge.store.records import Record
 from tollbridge.store.schema import bill_configs
+from tollbridge.store.schema import bills as bills_table
+
+LOCKED_AT_ONCE = 500
 
 
 async def retrieve(db: Database, caller: Caller) -> Record:
@@ -36,11 +42,27 @@ async def update(db: Database, caller: Caller, value: Any) -> Record:
         now = clock.now()
         changed = present.changed(now, caller.principal, body=body, lock_date=day)
         await bulk.write(tx, bill_configs, [] if present.version else [changed], [changed] if present.version else [])
+        told = change_of(present if present.version else None, changed, lambda _: None)
+        await raise_changes(tx, caller.org_id, "billconfig", [told], now)
         if day is not None:
-            await bills.lock_until(tx, caller.org_id, day, now, caller.principal)
+            await _lock_until(tx, caller, day, now)
         return changed
 
     return await bulk.settle_races(db, work)
+
+
+async def _lock_until(tx: Tx, caller: Caller, day: date, now: datetime) -> None:
+    last, more = "", True
+    while more:
+        found = await bills.unlocked_until(tx, caller.org_id, day, after=last, size=LOCKED_AT_ONCE)
+        locked = [
+            bill.changed(now, caller.principal, locked=True, locked_at=now, locked_by=caller.principal)
+            for bill in found
+        ]
+        await bulk.write(tx, bills_table, [], locked)
+        await tell(tx, caller.org_id, list(zip(found, locked, strict=True)), now)
+        more = len(found) == LOCKED_AT_ONCE
+        last = found[-1].id if found else last
 
 
 async def lock_date(tx: Tx, org_id: str) -> date | None:

@@ -18,6 +18,7 @@ from tollbridge.domain.fingerprints import fingerprint
 from tollbridge.domain.integrations import BillFacts, Cause
 from tollbridge.services import bill_config
 from tollbridge.services.bill_config import refuse_before
+from tollbridge.services.bill_events import tell
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import Decision, dispatch_bills
 from tollbridge.services.taken_in import Put, Taken
@@ -36,15 +37,16 @@ async def put_many(tx: Tx, caller: Caller, given: Sequence[BillInput], now: date
     if not given:
         return []
     found = await bills.lock(tx, caller.org_id, Filters(ids=[bill.id for bill in given]))
+    before = {record.id: record for record in found}
     batch = _Batch(
         caller,
         now,
-        stored={record.id: record for record in found},
+        stored=before,
         last=await bills.last_revisions(tx, caller.org_id, [bill.id for bill in given]),
         codes=await catalog.account_codes(
             tx,
             caller.org_id,
-            [bill.account_id for bill in given if bill.account_id],
+            {bill.account_id for bill in given if bill.account_id} | {bill["account_id"] for bill in found},
             [bill.account_code for bill in given if bill.account_code],
             keep=True,
         ),
@@ -53,6 +55,9 @@ async def put_many(tx: Tx, caller: Caller, given: Sequence[BillInput], now: date
     taken = [batch.take(bill) for bill in given]
     await bulk.write(tx, table, batch.fresh, batch.changed)
     await bills.add_revisions(tx, batch.revisions, now)
+    await tell(
+        tx, caller.org_id, [(before.get(bill.id), bill) for bill in (*batch.fresh, *batch.changed)], now, batch.codes
+    )
     decisions = await dispatch(tx, caller, [record for record, _ in batch.revisions], Cause.CALCULATED, now)
     return [replace(each, decisions=decisions.get(each.id, ())) if isinstance(each, Put) else each for each in taken]
 
@@ -99,7 +104,7 @@ class _Batch:
         self._now = now
         self._stored = stored
         self._last = last
-        self._codes = codes
+        self.codes = codes
         self._lock_date = lock_date
         self._ids = {code: id for id, code in codes.items()}
         self.fresh: list[Record] = []
@@ -151,7 +156,7 @@ class _Batch:
 
     def _account(self, given: BillInput) -> str:
         id = given.account_id or self._ids.get(given.account_code or "")
-        if id is None or id not in self._codes:
+        if id is None or id not in self.codes:
             field, told = ("accountId", given.account_id) if given.account_id else ("accountCode", given.account_code)
             raise Invalid(
                 "bill.account",
@@ -159,10 +164,10 @@ class _Batch:
                 "Create the account first (POST …/accounts takes your own id; imports take accounts too).",
                 field,
             )
-        if given.account_code not in (None, self._codes[id]):
+        if given.account_code not in (None, self.codes[id]):
             raise Invalid(
                 "bill.account",
-                f"accountCode is {shown(given.account_code)}, but account {shown(id)} has {shown(self._codes[id])}.",
+                f"accountCode is {shown(given.account_code)}, but account {shown(id)} has {shown(self.codes[id])}.",
                 "Leave one of the two out.",
                 "accountCode",
             )

@@ -17,6 +17,7 @@ from tollbridge.domain.fields import Shape, list_of, one_of, required, shown, te
 from tollbridge.domain.integrations import Cause
 from tollbridge.domain.search import Search
 from tollbridge.services import clock
+from tollbridge.services.bill_events import tell
 from tollbridge.services.bill_intake import PENDING, dispatch, put_many, refuse_locked
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import Decision
@@ -216,6 +217,7 @@ async def _approve(tx: Tx, caller: Caller, pending: Sequence[Record]) -> tuple[i
         for bill in pending
     ]
     await bulk.write(tx, table, [], approved)
+    await tell(tx, caller.org_id, list(zip(pending, approved, strict=True)), now)
     decisions = await dispatch(tx, caller, approved, Cause.APPROVED, now)
     return len(approved), [decision for each in decisions.values() for decision in each]
 
@@ -240,6 +242,7 @@ async def _withdraw(tx: Tx, caller: Caller, bill: Record) -> Sequence[Decision]:
     now = clock.now()
     pending = bill.changed(now, caller.principal, **PENDING)
     await records.save(tx, table, pending)
+    await tell(tx, caller.org_id, [(bill, pending)], now)
     return (await dispatch(tx, caller, [pending], Cause.WITHDRAWN, now)).get(bill.id, ())
 
 
@@ -257,6 +260,7 @@ async def lock(db: Database, caller: Caller, id: str) -> Bill:
             now = clock.now()
             locked = bill.changed(now, caller.principal, locked=True, locked_at=now, locked_by=caller.principal)
             await records.save(tx, table, locked)
+            await tell(tx, caller.org_id, [(bill, locked)], now)
         return await _shown(tx, caller, id)
 
 
@@ -266,8 +270,10 @@ async def delete(db: Database, caller: Caller, id: str) -> Bill:
         bill = await load(tx, table, caller.org_id, id, NOUN, lock=True)
         refuse_locked(bill, "deleted")
         answer = await _with_lines(tx, bill)
-        await dispatch(tx, caller, [bill], Cause.DELETED, clock.now())
+        now = clock.now()
+        await dispatch(tx, caller, [bill], Cause.DELETED, now)
         await records.remove(tx, table, caller.org_id, id)
+        await tell(tx, caller.org_id, [(bill, None)], now)
     return answer
 
 

@@ -19,7 +19,9 @@ from tollbridge.domain.fingerprints import fingerprint
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version, load
+from tollbridge.services.raising import raise_changes
 from tollbridge.services.taken_in import Put, Taken
+from tollbridge.services.wire_form import change_of
 from tollbridge.store import bulk, catalog, records
 from tollbridge.store.db import Database, Tx
 from tollbridge.store.records import Page, Record, RecordTable
@@ -68,11 +70,15 @@ async def _never_in_use(tx: Tx, record: Record) -> None:
     return None
 
 
+def _of_no_account(record: Record) -> str | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Catalog:
     """`columns` are the table's own, filled from the body; `key` those that are unique together; `narrow` the one of
     them by which stored ones are looked for. `check` asks the database about bodies, `free` raises where one may not
-    be deleted."""
+    be deleted. `entity` is its name in event types, where changes are told; `account_of` the account of a record."""
 
     noun: str
     table: RecordTable
@@ -83,6 +89,8 @@ class Catalog:
     key_field: str
     check: Callable[[Tx, str, Sequence[Body]], Awaitable[Sequence[Refusal | None]]] = _no_questions
     free: Callable[[Tx, Record], Awaitable[None]] = _never_in_use
+    entity: str | None = None
+    account_of: Callable[[Record], str | None] = _of_no_account
 
     def read(self, value: Any) -> Item:
         """Check one that came in; raises Invalid."""
@@ -108,9 +116,11 @@ class Catalog:
                     "Change it with PUT, or choose another id.",
                     "id",
                 )
-            record = self._fresh(caller, item, clock.now())
+            now = clock.now()
+            record = self._fresh(caller, item, now)
             self._key_is_free(stored, record)
             await bulk.write(tx, self.table, [record], [])
+            await self._tell(tx, caller.org_id, [(None, record)], now)
             return record
 
         return await bulk.settle_races(db, work)
@@ -136,9 +146,11 @@ class Catalog:
             stored = await self._stored(tx, caller.org_id, [item])
             record = stored.original[id]
             check_version(record, value)
-            changed = self._changed(caller, record, item, clock.now())
+            now = clock.now()
+            changed = self._changed(caller, record, item, now)
             self._key_is_free(stored, changed)
             await bulk.write(tx, self.table, [], [changed])
+            await self._tell(tx, caller.org_id, [(record, changed)], now)
             return changed
 
         return await bulk.settle_races(db, work)
@@ -149,6 +161,7 @@ class Catalog:
             record = await load(tx, self.table, caller.org_id, id, self.noun, lock=True)
             await self.free(tx, record)
             await records.remove(tx, self.table, caller.org_id, id)
+            await self._tell(tx, caller.org_id, [(record, None)], clock.now())
         return record
 
     async def put_many(self, tx: Tx, caller: Caller, items: Sequence[Item], now: datetime) -> list[Taken]:
@@ -161,6 +174,8 @@ class Catalog:
         fresh = [record for id, record in stored.pending.items() if id not in stored.original]
         changed = [record for id, record in stored.pending.items() if id in stored.original]
         await bulk.write(tx, self.table, fresh, changed)
+        told = [(stored.original.get(record.id), record) for record in (*fresh, *changed)]
+        await self._tell(tx, caller.org_id, told, now)
         return taken
 
     def _place(self, caller: Caller, item: Item, stored: _Stored, now: datetime) -> Taken:
@@ -177,6 +192,14 @@ class Catalog:
             return refusal
         stored.note(new, self._key(new.columns))
         return Put(id, "updated" if present else "created")
+
+    async def _tell(
+        self, tx: Tx, org_id: str, changes: Sequence[tuple[Record | None, Record | None]], now: datetime
+    ) -> None:
+        """Raise the events of what was just written: what stood, and what stands."""
+        if self.entity is not None:
+            told = [change_of(old, new, self.account_of) for old, new in changes]
+            await raise_changes(tx, org_id, self.entity, told, now)
 
     async def _ask(self, tx: Tx, org_id: str, body: Body) -> None:
         for refusal in await self.check(tx, org_id, [body]):

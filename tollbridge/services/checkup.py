@@ -20,6 +20,9 @@ LONGEST_SKEW = timedelta(seconds=2)
 LONGEST_QUEUE = timedelta(minutes=1)
 """A run that may start waits a moment; one that waits longer than this finds no worker."""
 
+LONGEST_LETTER = timedelta(minutes=5)
+"""From a failure to its mail."""
+
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -52,6 +55,7 @@ async def examine(db: Database, vault: Vault | None, version: str) -> list[Findi
         _judge_key(vault, secrets),
         judge_workers(standing, version),
         judge_queue(standing),
+        judge_outbox(standing),
         *map(judge_credential, credentials),
     ]
 
@@ -114,6 +118,24 @@ def judge_queue(standing: Standing) -> Finding:
     if standing.queue_age <= LONGEST_QUEUE.total_seconds():
         return Finding("queue", True, told)
     return Finding("queue", False, told, "Start more workers, or see in their logs what holds them up.")
+
+
+def judge_outbox(standing: Standing) -> Finding:
+    """Whether mails and messages about alerts go out."""
+    letters = standing.outbox
+    text = f"{letters.waiting} letters about alerts wait"
+    if letters.refused:
+        text = f"{letters.refused} letters about alerts were given up in the last day: {letters.refusal}"
+        return Finding("outbox", False, f"{text}.", "Correct the addresses, or what the mail server refuses.")
+    if standing.letter_age <= LONGEST_LETTER.total_seconds():
+        return Finding("outbox", True, f"{text}.")
+    trouble = f": {letters.trouble}" if letters.trouble else ""
+    return Finding(
+        "outbox",
+        False,
+        f"{text}, the oldest for {standing.letter_age:.0f} s{trouble}.",
+        "See that the mail server, or the chat, answers this machine; try it: tollbridge alerts test-mail",
+    )
 
 
 def judge_credential(credential: CredentialStanding) -> Finding:

@@ -41,7 +41,7 @@ class Claimed:
     `fence` must come back with every record and settlement. `bill` reads the stored bill as it is sent, which raises
     where it cannot be read, and is None for checks. `tenant` is empty for checks. `worked` is the working time so far.
     `ledgers` has the rows of the entity and of its account in this tenant. `earlier` is what may stand of earlier
-    versions, `correction` what was chosen for it.
+    versions, `correction` what was chosen for it. `sealed` are the secrets as they stood, to tell them from later ones.
     """
 
     run_id: str
@@ -70,6 +70,7 @@ class Claimed:
     ledgers: Mapping[LedgerKey, LedgerRow]
     earlier: Earlier | None = None
     correction: Correction = ASK
+    sealed: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +156,7 @@ async def claim_due(
             ledgers=_ledgers_of(each, books),
             earlier=_earlier(each, books),
             correction=_correction(each),
+            sealed=each.credential.secrets,
         )
         for each in starting
     ]
@@ -289,10 +291,14 @@ def _earlier(each: _Candidate, books: Mapping[Place, Stored]) -> Earlier | None:
 
 def _correction(each: _Candidate) -> Correction:
     """What a person decided for the run, else the policy of the integration."""
-    decided = each.run["decision"]
-    if decided is None:
-        return correction_of(each.config)
-    found = json_text.parse(decided)
+    return chosen(each.run["decision"], each.config)
+
+
+def chosen(decision: str | None, config: Mapping[str, Any]) -> Correction:
+    """What a person decided (as JSON), else the policy of the options."""
+    if decision is None:
+        return correction_of(config)
+    found = json_text.parse(decision)
     return Correction(Choice(found["choice"]), MoneyTo(found["money"]), found["mailCustomer"])
 
 

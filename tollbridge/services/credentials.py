@@ -13,6 +13,7 @@ from typing import Any
 from tollbridge.domain.errors import Conflict, FaultKind, Invalid, Unavailable
 from tollbridge.domain.fields import Shape, boolean, did_you_mean, integer, required, shown, text, trimmed
 from tollbridge.domain.integrations import CredentialStatus
+from tollbridge.domain.notifications import SYSTEM as WEBHOOK
 from tollbridge.domain.runs import RunState
 from tollbridge.services import clock, runs, systems
 from tollbridge.services.caller import Caller
@@ -65,6 +66,7 @@ async def create(parts: Parts, caller: Caller, body: Any) -> Saved:
     """
     kept = BODY.check(body)
     destination = systems.find(kept["destination"])
+    _not_a_webhooks(destination.system.key)
     secrets = _secrets(destination, kept, body)
     systems.check_credential(destination, secrets)
     id, now = clock.new_id(), clock.now()
@@ -92,12 +94,13 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
     """Rename a credential, or replace its secret once the new one was checked.
 
     Without any field of the system the secret stays. Raises Conflict where the new secret does not work or opens
-    another tenant: then nothing is changed.
+    another tenant, Unavailable where that was not found out in time: then nothing is changed.
     """
     kept = BODY.check(body)
     run_id = None
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        _not_a_webhooks(record["system"])
         check_version(record, body)
         destination = systems.find(kept["destination"])
         if destination.system.key != record["system"]:
@@ -114,7 +117,8 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
             await rows.set_candidate(tx, caller.org_id, id, seal_fields(parts.vault, id, secrets))
             run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
     if run_id is not None:
-        _must_work(await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE))
+        await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
+        _must_work(await _end_check(parts, caller, id, run_id))
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
         named = {name: kept[name] for name in _KEPT if name in kept}
@@ -123,10 +127,22 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
     return Saved(changed, run_id)
 
 
+async def _end_check(parts: Parts, caller: Caller, id: str, run_id: str) -> Run:
+    """The check as it ended; one that has not is cut off, and the secret that it was to try is forgotten."""
+    async with parts.db.transaction() as tx:
+        await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        run = await runs.get_run(tx, caller.org_id, run_id)
+        if not run.state.ended:
+            await runs.cancel_checks(tx, caller.org_id, id, clock.now(), "It did not end in time.")
+            await rows.set_candidate(tx, caller.org_id, id, None)
+    return run
+
+
 async def check(parts: Parts, caller: Caller, id: str) -> Saved:
     """Check the credential again, as it is."""
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN)
+        _not_a_webhooks(record["system"])
         await _need_worker(tx)
         run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
     await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
@@ -149,6 +165,7 @@ async def delete(parts: Parts, caller: Caller, id: str) -> Record:
     """Delete the credential; raises Conflict that names the integrations which still use it."""
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
+        _not_a_webhooks(record["system"])
         users = await integrations.names_using(tx, caller.org_id, id)
         if users:
             raise Conflict(
@@ -159,6 +176,17 @@ async def delete(parts: Parts, caller: Caller, id: str) -> Record:
         await runs.cancel_checks(tx, caller.org_id, id, clock.now())
         await records.remove(tx, credentials, caller.org_id, id)
     return record
+
+
+def _not_a_webhooks(system: str) -> None:
+    """Raises Conflict where the credential is a webhook's: it is made, changed and deleted with it."""
+    if system == WEBHOOK:
+        raise Conflict(
+            "credential.webhook",
+            "The credential of a webhook belongs to it: it is made, changed and deleted with the webhook.",
+            "Give the API key and the secret at integrationdestinations/webhooks, in its credentials.",
+            "destination",
+        )
 
 
 def _secrets(destination: Destination, kept: Mapping[str, Any], body: Mapping[str, Any]) -> dict[str, Any]:
@@ -193,6 +221,13 @@ async def _need_worker(tx: Tx) -> None:
 
 
 def _must_work(run: Run) -> None:
+    if not run.state.ended:
+        raise Unavailable(
+            "credential.unchecked",
+            f"The new secret was not taken over: its check (run {run.id}) did not end within "
+            f"{CHECK_PATIENCE.total_seconds():.0f} s. Nothing was changed.",
+            "Repeat the change when the workers have less to do, or the other system answers faster.",
+        )
     if run.state is RunState.CANCELLED:
         raise Conflict(
             "credential.overtaken",

@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from tollbridge.domain.errors import Fault, FaultKind, NotFound
-from tollbridge.domain.events import INTEGRATION_EVENT, error_body
+from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.integrations import (
     BillFacts,
     Cause,
@@ -25,7 +25,8 @@ from tollbridge.domain.runs import Flow, HoldReason, RunState
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.filtering import filtered
-from tollbridge.store import dispatching, events, lanes, ledger
+from tollbridge.services.raising import raise_events
+from tollbridge.store import dispatching, lanes, ledger
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection, Database, Tx, raw
 from tollbridge.store.dispatching import Standing, Target
@@ -95,14 +96,9 @@ async def dispatch_bills(
             run_id, reason = run.id, _told(run)
         decisions.append(Decision(bill.id, target.id, verdict, run_id, reason))
     await rows.add(connection, fresh, now)
-    await events.add(
-        connection,
-        [
-            _undecided(org_id, target, bill, why, now)
-            for target, bill, verdict, why in verdicts
-            if verdict is Verdict.UNDECIDED
-        ],
-    )
+    unclear = [verdict for verdict in verdicts if verdict[2] is Verdict.UNDECIDED]
+    told = [_undecided(org_id, target, bill, why, now) for target, bill, _, why in unclear]
+    await raise_events(connection, told, now)
     return decisions
 
 
@@ -191,6 +187,7 @@ def new_delivery(
     by: str,
     replay_of: str | None = None,
     flow: Flow = Flow.DELIVER,
+    decision: str | None = None,
 ) -> rows.NewRun:
     """A run that delivers the bill, or takes it back; held where the integration cannot send now."""
     return rows.NewRun(
@@ -209,23 +206,23 @@ def new_delivery(
         flow=flow,
         hold_reason=_hold_reason(target),
         replay_of=replay_of,
+        decision=decision,
     )
 
 
-def _undecided(org_id: str, target: Target, bill: BillFacts, reason: str, now: datetime) -> events.Event:
+def _undecided(org_id: str, target: Target, bill: BillFacts, reason: str, now: datetime) -> Event:
     """Tells people of a bill of which nobody knows whether it is to be sent; its state is `held` meanwhile."""
     fault = Fault(FaultKind.INVALID, "integration.account_filter", reason, "")
-    return events.Event(
+    return run_failed(
+        clock.new_id(),
+        str(fault.rule.event),
+        fault,
+        now,
         org_id=org_id,
-        id=clock.new_id(),
-        name=str(fault.rule.event),
-        type=INTEGRATION_EVENT,
-        happened_at=now,
-        account_id=bill.account_id,
-        resource_id=bill.id,
-        integration_id=target.id,
         run_id=None,
-        body=error_body(fault, run_id=None, integration_id=target.id, account_id=bill.account_id, entity_id=bill.id),
+        integration_id=target.id,
+        account_id=bill.account_id,
+        entity_id=bill.id,
     )
 
 

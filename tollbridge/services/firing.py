@@ -5,7 +5,7 @@ Never the network: the runs that are made here are delivered by workers.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -14,12 +14,12 @@ from typing import Any
 from tollbridge.domain.calculation import Calculation, CalculationError, caret, compile_calculation
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.event_types import fields_of
+from tollbridge.domain.events import Event
 from tollbridge.domain.integrations import GlobalOptions, read_layer
 from tollbridge.domain.notifications import Occurrence, SentRule, envelope
 from tollbridge.services import clock
 from tollbridge.store import notifying, rules
 from tollbridge.store.db import Connection
-from tollbridge.store.events import Event
 from tollbridge.store.notifying import Linked, NewNotification, lane_of
 from tollbridge.store.rules import ActiveRule
 
@@ -43,24 +43,32 @@ async def match(connection: Connection, events: Sequence[Event]) -> list[Sequenc
     return [_fired(by_name.get((event.org_id, event.name), ()), event) for event in events]
 
 
-async def fire(connection: Connection, fired: Iterable[tuple[Event, Sequence[Fired]]], now: datetime) -> None:
-    """Make the runs that carry the notifications of these events, for each webhook to which a rule is linked."""
+async def fire(
+    connection: Connection,
+    fired: Iterable[tuple[Event, Sequence[Fired]]],
+    now: datetime,
+    *,
+    webhook_id: str | None = None,
+    known: Collection[tuple[str, str]] = (),
+) -> int:
+    """Make the runs that carry the notifications of these events, for each webhook to which a rule is linked, or for
+    the one that is named; answers how many. `known` are (event, integration)s that have a run already."""
     concerned = [(event, each) for event, several in fired for each in several]
     if not concerned:
-        return
+        return 0
     linked: dict[tuple[str, str], list[Linked]] = {}
     for link in await notifying.links(connection, sorted({(one.rule.org_id, one.rule.id) for _, one in concerned})):
         linked.setdefault((link.org_id, link.rule_id), []).append(link)
-    await notifying.add(
-        connection,
-        [
-            notification(event, each, link, clock.new_id())
-            for event, each in concerned
-            for link in linked.get((each.rule.org_id, each.rule.id), ())
-            if _takes(link, event.account_id)
-        ],
-        now,
-    )
+    made = [
+        notification(event, each, link, clock.new_id())
+        for event, each in concerned
+        for link in linked.get((each.rule.org_id, each.rule.id), ())
+        if webhook_id in (None, link.webhook_id)
+        and (event.id, link.integration_id) not in known
+        and _takes(link, event.account_id)
+    ]
+    await notifying.add(connection, made, now)
+    return len(made)
 
 
 def notification(event: Event, fired: Fired, link: Linked, id: str) -> NewNotification:
@@ -87,12 +95,16 @@ def notification(event: Event, fired: Fired, link: Linked, id: str) -> NewNotifi
 
 def occurrence_of(event: Event) -> Occurrence:
     """The event as rules and payloads see it."""
-    data: Mapping[str, Any] = event.body.get("eventData", {})
-    new, old = data.get("newDto"), data.get("oldDto")
-    if new is None and old is None:
-        # Errors and failures have no entity: they are told by what they say.
-        new = data
-    return Occurrence(event.id, event.name, event.happened_at, event.org_id, event.account_id, new, old)
+    data: Mapping[str, Any] = event.body["eventData"]
+    return Occurrence(
+        event.id,
+        event.name,
+        event.happened_at,
+        event.org_id,
+        event.account_id,
+        data.get("newDto"),
+        data.get("oldDto"),
+    )
 
 
 def _fired(candidates: Sequence[ActiveRule], event: Event) -> Sequence[Fired]:

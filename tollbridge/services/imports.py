@@ -23,6 +23,7 @@ from tollbridge.services.bill_intake import put_many
 from tollbridge.services.caller import Caller
 from tollbridge.services.external_mappings import EXTERNAL_MAPPINGS
 from tollbridge.services.products import PRODUCTS
+from tollbridge.services.submissions import EventImporter
 from tollbridge.services.taken_in import Put, Taken
 from tollbridge.store import bulk
 from tollbridge.store.db import Database, Tx
@@ -48,6 +49,7 @@ class Noun(StrEnum):
     PRODUCTS = "products"
     BILLS = "bills"
     EXTERNAL_MAPPINGS = "externalmappings"
+    EVENTS = "events"
 
 
 class Importer(Protocol):
@@ -80,6 +82,7 @@ IMPORTERS: Mapping[Noun, Importer] = {
     Noun.PRODUCTS: PRODUCTS,
     Noun.BILLS: _Bills(),
     Noun.EXTERNAL_MAPPINGS: EXTERNAL_MAPPINGS,
+    Noun.EVENTS: EventImporter(),
 }
 
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tollbridge.domain.alerts import disabled_cause, integration_disabled
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import (
     Shape,
@@ -20,20 +21,20 @@ from tollbridge.domain.fields import (
     trimmed,
 )
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
-from tollbridge.services import clock, dispatch, runs, systems
+from tollbridge.services import alerts, clock, dispatch, links, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import InScope
 from tollbridge.services.entities import check_version, load, missing
 from tollbridge.services.runs import Run
-from tollbridge.services.systems import Destination
 from tollbridge.store import credentials as credential_rows
 from tollbridge.store import integrations as rows
 from tollbridge.store import records
-from tollbridge.store.db import Database, Tx
+from tollbridge.store.db import Database, Tx, raw
 from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import credentials, integrations
 
 NOUN = "integration configuration"
+NOTIFICATION = "Notification"
 
 _CREDENTIALS = Shape(
     {
@@ -85,10 +86,10 @@ class Integration:
 async def create(db: Database, caller: Caller, body: Any) -> Integration:
     """Make a configuration; raises Invalid that names the option that is not right."""
     kept, columns = _read(body)
-    columns |= {"enabled": True, "disabled_reason": None}
+    columns |= {"enabled": True, "disabled_reason": None, "failed_at": None}
     record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, **columns)
     async with db.transaction() as tx:
-        await _check_credential(tx, record)
+        record = await _connected(tx, record)
         await records.add(tx, integrations, record)
         return await _saved(tx, record)
 
@@ -100,7 +101,7 @@ async def update(db: Database, caller: Caller, id: str, body: Any) -> Integratio
         record = await load(tx, integrations, caller.org_id, id, NOUN, lock=True)
         check_version(record, body)
         changed = record.changed(clock.now(), caller.principal, body=kept, **columns)
-        await _check_credential(tx, changed)
+        changed = await _connected(tx, changed)
         await records.save(tx, integrations, changed)
         return await _saved(tx, changed)
 
@@ -154,30 +155,36 @@ async def enable(db: Database, caller: Caller, id: str) -> Integration:
     async with db.transaction() as tx:
         changed = await _set_enabled(tx, caller, id, enabled=True, reason=None)
         await runs.release_for_integration(tx, caller.org_id, id, clock.now())
-        return await _with_latest(tx, changed)
+        enabled = await _with_latest(tx, changed)
+        why = f"{caller.principal} enabled it."
+        await alerts.resolve(await raw(tx), caller.org_id, disabled_cause(id), clock.now(), why)
+        return enabled
 
 
 async def disable(db: Database, caller: Caller, id: str, body: Any) -> Integration:
     """Hold what is not under way, and whatever arrives, until it is enabled again."""
     reason = DISABLE.check(body).get("reason") or f"Disabled by {caller.principal}."
     async with db.transaction() as tx:
-        return await _with_latest(tx, await _set_enabled(tx, caller, id, enabled=False, reason=reason))
+        changed = await _set_enabled(tx, caller, id, enabled=False, reason=reason)
+        alert = integration_disabled(caller.org_id, id, changed["name"], reason, by_itself=False)
+        await alerts.raise_alerts(await raw(tx), [alert], clock.now())
+        return await _with_latest(tx, changed)
 
 
 async def standings(tx: Tx, org_id: str, found: Sequence[Record]) -> Mapping[str, Standing]:
     """The standing of each of the configurations, by id."""
     used = [record["credential_id"] for record in found if record["credential_id"]]
     states = await credential_rows.statuses(tx, org_id, used)
-    failed = await runs.failed_integrations(tx, org_id, [record.id for record in found])
-    return {record.id: _judge(record, states.get(record["credential_id"]), record.id in failed) for record in found}
+    return {record.id: _judge(record, states.get(record["credential_id"])) for record in found}
 
 
-def _judge(record: Record, credential: str | None, failed: bool) -> Standing:
+def _judge(record: Record, credential: str | None) -> Standing:
     authorized = credential == CredentialStatus.VALID
     if not record["enabled"]:
         return Standing(authorized, IntegrationStatus.DISABLED)
     if not authorized:
         return Standing(authorized, IntegrationStatus.DISCONNECTED)
+    failed = record["failed_at"] is not None
     return Standing(authorized, IntegrationStatus.FAILED if failed else IntegrationStatus.CONNECTED)
 
 
@@ -213,7 +220,7 @@ def _read(body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     entity_type = systems.find_entity_type(destination, kept["entityType"])
     systems.check_config(destination, entity_type, kept.get("configData", {}))
     columns = {
-        "name": kept.get("name") or _default_name(destination, entity_type),
+        "name": kept.get("name") or f"{destination.system.title} {entity_type}",
         "entity_type": entity_type,
         "entity_id": kept.get("entityId") or None,
         "system": destination.system.key,
@@ -224,8 +231,12 @@ def _read(body: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     return {"configData": {}, **body_kept}, columns
 
 
-def _default_name(destination: Destination, entity_type: str) -> str:
-    return f"{destination.system.title} {entity_type}"
+async def _connected(tx: Tx, record: Record) -> Record:
+    """The configuration with the credential that it uses; raises Invalid where what it names is not there."""
+    if record["entity_type"] == NOTIFICATION:
+        return await links.connect(tx, record)
+    await _check_credential(tx, record)
+    return record
 
 
 async def _check_credential(tx: Tx, record: Record) -> None:

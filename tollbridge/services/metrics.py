@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from tollbridge.services.runs import SILENCE
-from tollbridge.store import metrics, workers
+from tollbridge.store import alerts, metrics, outbox, workers
 from tollbridge.store.db import Database
 from tollbridge.store.metrics import Active, Counts
 
@@ -46,17 +46,22 @@ LABELS: Mapping[Counted, tuple[str, ...]] = {
 BUCKETS = ("0.05", "0.1", "0.25", "0.5", "1.0", "2.5", "5.0", "10.0", "30.0", "60.0", "+Inf")
 """Upper ends of the buckets of durations, in seconds."""
 
+REFUSALS_TOLD = timedelta(days=1)
+"""How long it is told that a letter was refused."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """How things stand at the moment `at`: runs that have not ended, workers by version, leased slots by system, and
-    all that was counted."""
+    """How things stand at the moment `at`: runs that have not ended, workers by version, leased slots by system, all
+    that was counted, open alerts by severity and state, and what the outbox holds."""
 
     at: datetime
     active: Sequence[Active]
     workers: Mapping[str, int]
     slots: Mapping[str, int]
     counts: Counts
+    alerts: Mapping[tuple[str, str], int]
+    outbox: outbox.Standing
 
     @property
     def due(self) -> int:
@@ -72,6 +77,11 @@ class Standing:
     def bill_age(self) -> float:
         """Seconds since the oldest run was made that is to deliver a bill and has not ended."""
         return self._age([each.oldest_bill for each in self.active])
+
+    @property
+    def letter_age(self) -> float:
+        """Seconds since the oldest letter was written that nobody has taken yet."""
+        return self._age([self.outbox.waiting_since])
 
     def _age(self, moments: Sequence[datetime | None]) -> float:
         known = [moment for moment in moments if moment is not None]
@@ -93,4 +103,6 @@ async def standing(db: Database, now: datetime) -> Standing:
             await workers.versions_since(connection, now - SILENCE),
             await metrics.leased_slots(connection, now),
             await metrics.counts(connection),
+            await alerts.counts(connection),
+            await outbox.standing(connection, now - REFUSALS_TOLD),
         )

@@ -64,7 +64,7 @@ async def claim(
         receivers = {id: receiver_of(each.body) for id, each in found.items()}
         rooms = {id: room(id, receiver) for id, receiver in receivers.items()}
         left = await _rates(connection, receivers, rooms, now)
-        ids = await _oldest(connection, receivers, rooms, now)
+        ids = await _oldest(connection, found, rooms, now)
         taken = await notifying.start(connection, ids, worker_id, now, now + lease) if ids else []
         await _spend(connection, taken, left, now)
         return await _with_outlets(connection, vault, taken, found, receivers, now)
@@ -96,7 +96,7 @@ async def _spend(connection: Connection, taken: Sequence[Taken], left: Mapping[s
 
 
 async def _oldest(
-    connection: Connection, receivers: Mapping[str, Receiver], rooms: Mapping[str, int], now: datetime
+    connection: Connection, found: Mapping[str, Waiting], rooms: Mapping[str, int], now: datetime
 ) -> list[str]:
     ids: list[str] = []
     used = dict.fromkeys(rooms, 0)
@@ -109,7 +109,7 @@ async def _oldest(
             used[webhook_id] += 1
             ids.append(id)
     for webhook_id, room in left():
-        if receivers[webhook_id].ordered:
+        if found[webhook_id].laned:
             ids += await notifying.heads(connection, webhook_id, room, now)
     return ids
 

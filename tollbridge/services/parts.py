@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from tollbridge.services.access import Gate
+from tollbridge.services.submissions import Submissions
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database
 from tollbridge.vault import Vault
@@ -29,3 +30,4 @@ class Parts:
     vault: Vault
     gate: Gate
     resolve_allowed: ResolveAllowed
+    submissions: Submissions

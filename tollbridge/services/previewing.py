@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from functools import partial
 
-from tollbridge.domain.changes import Earlier
+from tollbridge.domain.conversation import LedgerRow
 from tollbridge.domain.errors import Refusal
-from tollbridge.domain.integrations import Mappings, correction_of
+from tollbridge.domain.integrations import Mappings
 from tollbridge.domain.runs import Flow, RunState
-from tollbridge.services.claiming import DOCUMENT, Claimed, prepared
+from tollbridge.services.claiming import DOCUMENT, Claimed, chosen, prepared
 from tollbridge.services.dispatch import BILL
 from tollbridge.services.sealing import open_fields
 from tollbridge.store import claims, ledger, previews, recording
@@ -59,6 +59,7 @@ async def claim_previews(
         now + lease,
     )
     seqs = await recording.last_seqs(connection, [given.run["id"] for given, _, _ in ready])
+    books = {given.run["id"]: await _book(connection, given, credential) for given, credential, _ in ready}
     return [
         Claimed(
             run_id=given.run["id"],
@@ -68,7 +69,7 @@ async def claim_previews(
             fence=started[given.run["id"]]["fence"],
             flow=Flow.PREVIEW,
             system=given.run["system"],
-            entity_type=given.run["entity_type"],
+            entity_type=BILL,
             entity_id=given.run["entity_id"],
             revision=given.run["revision"],
             account_id=given.run["account_id"],
@@ -86,17 +87,16 @@ async def claim_previews(
             look_first=False,
             next_seq=seqs.get(given.run["id"], 0) + 1,
             records={},
-            ledgers={},
-            earlier=await _earlier(connection, given, credential),
-            correction=correction_of(given.config),
+            ledgers={(BILL, given.run["entity_id"], DOCUMENT): book} if book else {},
+            earlier=book.before(given.run["revision"]) if book else None,
+            correction=chosen(given.decision, given.config),
         )
         for given, credential, secrets in ready
+        for book in [books[given.run["id"]]]
     ]
 
 
-async def _earlier(connection: Connection, given: Given, credential: Credential) -> Earlier | None:
-    """What may stand of earlier versions; read and not locked."""
-    run = given.run
-    place = Place(run["org_id"], credential.tenant or "", BILL, run["entity_id"], DOCUMENT)
-    row = await ledger.known(connection, place)
-    return row.before(run["revision"]) if row else None
+async def _book(connection: Connection, given: Given, credential: Credential) -> LedgerRow | None:
+    """What is known of the bill's document in the tenant; read and not locked."""
+    place = Place(given.run["org_id"], credential.tenant or "", BILL, given.run["entity_id"], DOCUMENT)
+    return await ledger.known(connection, place)

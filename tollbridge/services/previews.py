@@ -11,20 +11,23 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
+from tollbridge.domain import json_text
 from tollbridge.domain.deliveries import DeliveryState
-from tollbridge.domain.errors import Conflict, Refusal, Unavailable
+from tollbridge.domain.errors import Conflict, NotFound, Refusal, Unavailable
 from tollbridge.domain.fields import Shape, anything, map_of, required, text
 from tollbridge.domain.integrations import BillFacts, CredentialStatus, Verdict, decide, scope_of
 from tollbridge.domain.runs import Flow, RunState
 from tollbridge.services import clock, deliveries, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.claiming import best, fitting, ids_in
+from tollbridge.services.deliveries import Delivery
 from tollbridge.services.entities import load
 from tollbridge.services.filtering import filtered
 from tollbridge.services.parts import Parts
 from tollbridge.services.runs import Run
 from tollbridge.store import claims, previews
 from tollbridge.store import runs as rows
+from tollbridge.store.db import Tx
 from tollbridge.store.records import Record
 from tollbridge.store.schema import bills, credentials, integrations
 
@@ -37,17 +40,17 @@ BODY = Shape({"billId": required(text(least=1, most=200)), "configData": map_of(
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """A preview that ended: its run, and what it found (`domain.previews`)."""
+    """A preview: its run, and what it found (`domain.previews`), None while it is under way."""
 
     run: Run
-    found: Mapping[str, Any]
+    found: Mapping[str, Any] | None
 
 
 async def preview(parts: Parts, caller: Caller, integration_id: str, value: Any) -> Preview:
-    """Play the delivery of a bill through without a write.
+    """Play the delivery of a bill through without a write, and wait some seconds for what it finds.
 
     Raises NotFound, Invalid for bad options, Conflict where the integration has no working credential, Unavailable
-    where no worker is alive or none finished in time.
+    where no worker is alive.
     """
     body = BODY.check(value)
     async with parts.db.transaction() as tx:
@@ -61,19 +64,43 @@ async def preview(parts: Parts, caller: Caller, integration_id: str, value: Any)
         bill = await load(tx, bills, caller.org_id, body["billId"], "bill")
         config = body.get("configData", integration.body.get("configData", {}))
         systems.check_config(systems.find(integration["system"]), integration["entity_type"], config)
-        credential = await _credential(parts, caller, integration)
-    (standing,) = [
-        each for each in await deliveries.of_bill(parts.db, caller, bill.id) if each.integration_id == integration_id
-    ]
-    run = await _start(parts, caller, integration, bill, credential, config)
-    found = await _found(parts, caller, run)
-    warnings = [*found["warnings"]]
+        credential = await _credential(tx, caller, integration)
+    standing = await _standing(parts, caller, integration_id, bill)
+    # With other options it is their policy that is tried.
+    decision = None if "configData" in body or standing is None else await _decided(parts, caller, standing, bill)
+    run_id = await _start(parts, caller, integration, bill, credential, config, decision)
+    await runs.wait_settled(parts.db, caller.org_id, run_id, PATIENCE)
+    made = await get(parts, caller, run_id)
+    if made.found is None or standing is None:
+        return made
+    warnings = []
     if standing.state not in (DeliveryState.RUNNING, DeliveryState.FAILED):
-        warnings.insert(0, f"The bill is {standing.state.replace('_', ' ')} as things are: {standing.reason}")
+        warnings.append(f"The bill is {standing.state.replace('_', ' ')} as things are: {standing.reason}")
     if "configData" in body:
         warnings += await _out_of_scope(parts, caller, config, standing.bill)
+    return Preview(made.run, {**made.found, "warnings": [*warnings, *made.found["warnings"]]})
+
+
+async def get(parts: Parts, caller: Caller, run_id: str) -> Preview:
+    """The preview of that run, as far as it is; raises NotFound, also where it is too old, and the Refusal that says
+    why it came to no end."""
     async with parts.db.transaction() as tx:
-        return Preview(await runs.get_run(tx, caller.org_id, run), {**found, "warnings": warnings})
+        run = await runs.get_run(tx, caller.org_id, run_id)
+    if run.flow is not Flow.PREVIEW:
+        raise NotFound("preview.unknown", f"Run {run_id} is no preview.", "Ask for a preview of the bill.")
+    if not run.state.ended:
+        return Preview(run, None)
+    if run.state is not RunState.DELIVERED:
+        raise Refusal(
+            run.fault_code or "preview.cancelled",
+            f"The preview came to no end: {run.error or run.note}",
+            run.hint or "Repair the cause and preview again.",
+        )
+    async with parts.db.hot() as connection:
+        found = await previews.result_of(connection, run_id)
+    if found is None:
+        raise NotFound("preview.gone", f"What the preview {run_id} found is no longer kept.", "Preview the bill again.")
+    return Preview(run, found)
 
 
 async def _out_of_scope(parts: Parts, caller: Caller, config: Mapping[str, Any], bill: BillFacts) -> list[str]:
@@ -84,10 +111,24 @@ async def _out_of_scope(parts: Parts, caller: Caller, config: Mapping[str, Any],
     return [] if verdict is Verdict.SEND else [f"With these options the bill is not sent: {reason}"]
 
 
-async def _credential(parts: Parts, caller: Caller, integration: Record) -> Record:
+async def _standing(parts: Parts, caller: Caller, integration_id: str, bill: Record) -> Delivery | None:
+    """The bill in the integration; None where either is gone by now."""
+    found = await deliveries.of_bill(parts.db, caller, bill.id)
+    return next((each for each in found if each.integration_id == integration_id), None)
+
+
+async def _decided(parts: Parts, caller: Caller, standing: Delivery, bill: Record) -> str | None:
+    """What a person decided about this version of the bill, as JSON; None where a person is being asked."""
+    if standing.run_id is None or standing.state is DeliveryState.HELD:
+        return None
+    async with parts.db.transaction() as tx:
+        run = await runs.get_run(tx, caller.org_id, standing.run_id)
+    return json_text.dump(run.decision) if run.decision and run.revision == bill["revision"] else None
+
+
+async def _credential(tx: Tx, caller: Caller, integration: Record) -> Record:
     if integration["credential_id"] is not None:
-        async with parts.db.transaction() as tx:
-            credential = await load(tx, credentials, caller.org_id, integration["credential_id"], "credential")
+        credential = await load(tx, credentials, caller.org_id, integration["credential_id"], "credential")
         if credential["status"] == CredentialStatus.VALID:
             return credential
     raise Conflict(
@@ -98,7 +139,13 @@ async def _credential(parts: Parts, caller: Caller, integration: Record) -> Reco
 
 
 async def _start(
-    parts: Parts, caller: Caller, integration: Record, bill: Record, credential: Record, config: Mapping[str, Any]
+    parts: Parts,
+    caller: Caller,
+    integration: Record,
+    bill: Record,
+    credential: Record,
+    config: Mapping[str, Any],
+    decision: str | None,
 ) -> str:
     """Make the run with all that it needs, and answer its id."""
     org_id, system = caller.org_id, integration["system"]
@@ -116,6 +163,7 @@ async def _start(
         revision=bill["revision"],
         account_id=bill["account_id"],
         flow=Flow.PREVIEW,
+        decision=decision,
     )
     async with parts.db.hot() as connection:
         content = await claims.bills(connection, [(org_id, bill.id, bill["revision"])])
@@ -133,24 +181,3 @@ async def _start(
         )
         await rows.add(connection, [run], clock.now())
     return run.id
-
-
-async def _found(parts: Parts, caller: Caller, run_id: str) -> Mapping[str, Any]:
-    """What the preview found, once its run has ended."""
-    run = await runs.wait_settled(parts.db, caller.org_id, run_id, PATIENCE)
-    if run.state is RunState.DELIVERED:
-        async with parts.db.hot() as connection:
-            found = await previews.result_of(connection, run_id)
-        assert found is not None
-        return found
-    if run.state.ended:
-        raise Refusal(
-            run.fault_code or "preview.cancelled",
-            f"The preview came to no end: {run.error or run.note}",
-            run.hint or "Repair the cause and preview again.",
-        )
-    raise Unavailable(
-        "preview.slow",
-        f"The preview (run {run_id}) did not end within {PATIENCE.total_seconds():.0f} s.",
-        "Ask again when the workers have less to do, or the other system answers faster.",
-    )

@@ -13,9 +13,11 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepKind
 from tollbridge.domain.deliveries import HELD
 from tollbridge.domain.errors import Conflict, FaultKind, NotFound
+from tollbridge.domain.fields import Shape, boolean
 from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
 from tollbridge.services import clock
 from tollbridge.services.caller import Caller
@@ -24,6 +26,7 @@ from tollbridge.store import dispatching, lanes, ledger, notifying, run_reader, 
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection, Database, Tx, connect, raw
 
+REPLAY = Shape({"askAgain": boolean()})
 SILENCE = timedelta(seconds=30)
 """A worker that gave no sign of life for so long counts as gone."""
 
@@ -167,12 +170,14 @@ async def any_worker_alive(tx: Tx, now: datetime) -> bool:
     return await workers.seen_since(await raw(tx), now - SILENCE)
 
 
-async def replay(db: Database, caller: Caller, run_id: str) -> Run:
+async def replay(db: Database, caller: Caller, run_id: str, body: Any = None) -> Run:
     """Deliver again what the run was to deliver; looks first whether it already took effect.
 
-    Raises NotFound, and Conflict where the run is still under way, another run carries the bill, the bill changed since
-    or was deleted, or the document was delivered at this revision.
+    What a person decided for the run holds for the new one, unless it is to ask again. Raises NotFound, and Conflict
+    where the run is still under way, another run carries the bill, the bill changed since or was deleted, or the
+    document was delivered at this revision.
     """
+    given = REPLAY.check(body or {})
     async with db.transaction() as tx:
         run = await get_run(tx, caller.org_id, run_id)
         connection = await raw(tx)
@@ -194,9 +199,15 @@ async def replay(db: Database, caller: Caller, run_id: str) -> Run:
             by=caller.principal,
             replay_of=run.id,
             flow=run.flow,
+            decision=None if given.get("askAgain") else _carried(run),
         )
         await rows.add(connection, [again], clock.now())
         return await get_run(tx, caller.org_id, again.id)
+
+
+def _carried(run: Run) -> str | None:
+    """What was decided for the run as JSON, with the run for which a person decided it."""
+    return None if run.decision is None else json_text.dump({"decidedIn": run.id, **run.decision})
 
 
 async def _refuse_replay(connection: Connection, org_id: str, run: Run) -> None:
@@ -249,9 +260,11 @@ async def cancel_for_integration(tx: Tx, org_id: str, integration_id: str, now: 
     return len(ended)
 
 
-async def cancel_checks(tx: Tx, org_id: str, credential_id: str, now: datetime) -> None:
-    """Cut off the checks of a credential, because it is deleted."""
-    await rows.cut_off_checks(await raw(tx), org_id, credential_id, "The credential was deleted.", now)
+async def cancel_checks(
+    tx: Tx, org_id: str, credential_id: str, now: datetime, note: str = "The credential was deleted."
+) -> None:
+    """Cut off the checks of a credential; the note says why."""
+    await rows.cut_off_checks(await raw(tx), org_id, credential_id, note, now)
 
 
 async def get_run(tx: Tx, org_id: str, run_id: str) -> Run:
@@ -298,12 +311,6 @@ async def list_runs(
 async def latest_runs(tx: Tx, org_id: str, entity_type: str, entity_ids: Sequence[str]) -> dict[str, Run]:
     """The newest run of each of the entities, by entity id; those without a run are missing."""
     return {row.entity_id: _run(row) for row in await run_reader.latest(tx, org_id, entity_type, entity_ids)}
-
-
-async def failed_integrations(tx: Tx, org_id: str, integration_ids: Sequence[str]) -> set[str]:
-    """Those of the integrations whose latest finished run failed."""
-    states = await run_reader.latest_finished(tx, org_id, integration_ids)
-    return {id for id, state in states.items() if state == RunState.FAILED}
 
 
 async def run_log(tx: Tx, org_id: str, run_id: str) -> RunLog:

@@ -10,9 +10,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from tollbridge.domain import events as domain_events
+from tollbridge.domain import alerts as kinds
 from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
+from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.flows import Checked, Outcome, Previewed
 from tollbridge.domain.notifications import Schedule
 from tollbridge.domain.runs import (
@@ -26,11 +27,14 @@ from tollbridge.domain.runs import (
     judge_check,
     tenant_key,
 )
-from tollbridge.services import clock
+from tollbridge.services import alerts, clock
 from tollbridge.services.claiming import DOCUMENT
-from tollbridge.store import claims, events, jobs, ledger, previews, standing
+from tollbridge.services.raising import raise_events
+from tollbridge.store import claims, jobs, ledger, previews, standing
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
+
+WORKS = "the credential was checked and works."
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +42,7 @@ class Settlement:
     """How far a run came: its outcome, or the pause it asked for, with the last step where that is not recorded yet.
 
     `worked` is the working time since the claim. `jitter` lies in [0, 1). `schedule` is the receiver's, for a
-    notification.
+    notification. `sealed` are the secrets of the claim.
     """
 
     run_id: str
@@ -49,6 +53,7 @@ class Settlement:
     jitter: float
     done: StepDone | None = None
     schedule: Schedule | None = None
+    sealed: bytes = b""
 
 
 async def apply(
@@ -70,12 +75,16 @@ async def apply(
         connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
     )
     await ledger.finish(connection, _finished(runs, changes, now))
-    found = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
-    await previews.keep(connection, found)
+    shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
+    await previews.keep(connection, shown)
+    sealed = {each.run_id: each.sealed for each in settlements}
     told = [
-        run_id for run_id, change in changes.items() if await _judge_credential(connection, runs[run_id], change, now)
+        run_id
+        for run_id, change in changes.items()
+        if await _judge_credential(connection, runs[run_id], change, sealed[run_id], now)
     ]
-    await events.add(connection, [_event(runs[run_id], changes[run_id], now) for run_id in told])
+    raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
+    await raise_events(connection, list(raised.values()), now)
     marks = {key: failed for key, failed in _marks(runs, changes).items() if key in markable}
     await standing.mark(connection, marks, now)
     # Notifications have no jobs, lanes or kept replies, and nobody waits for the end of one.
@@ -96,6 +105,10 @@ async def apply(
         for run_id, change in changes.items()
         if change.checked is not None
     ]
+    # Last, since others wait for the alert that they share.
+    await alerts.resolve_all(connection, {(org_id, kinds.credential_cause(id)): WORKS for org_id, id in working}, now)
+    found = [_alert(runs[run_id], changes[run_id], event.id) for run_id, event in raised.items()]
+    await alerts.raise_alerts(connection, [alert for alert in found if alert is not None], now)
     return changes, working
 
 
@@ -164,9 +177,11 @@ def _finished(runs: Mapping[str, Mapping[str, Any]], changes: Mapping[str, Chang
     ]
 
 
-async def _judge_credential(connection: Connection, run: Mapping[str, Any], change: Change, now: datetime) -> bool:
+async def _judge_credential(
+    connection: Connection, run: Mapping[str, Any], change: Change, sealed: bytes, now: datetime
+) -> bool:
     """Note what the run found out about its credential. Answers whether the run's event is to be raised: that a
-    credential no longer works is told once, not for every run on it."""
+    credential no longer works is told once, not for every run on it, and not where its secrets were replaced."""
     key = (run["org_id"], run["credential_id"])
     if change.checked is not None:
         await _accept(connection, run, key, change.checked, now)
@@ -178,6 +193,7 @@ async def _judge_credential(connection: Connection, run: Mapping[str, Any], chan
         change.credential_error,
         checked=run["flow"] == Flow.CHECK,
         invalid=change.credential_invalid,
+        used=None if run["flow"] == Flow.CHECK else sealed,
         now=now,
     )
     return turned and change.event is not None
@@ -194,25 +210,32 @@ async def _accept(
     await claims.accept_credential(connection, key, tenant, checked.tenant_name, secrets, now)
 
 
-def _event(run: Mapping[str, Any], change: Change, now: datetime) -> events.Event:
-    fault = change.fault
-    assert fault is not None
+def _event(run: Mapping[str, Any], change: Change, now: datetime) -> Event:
+    assert change.event_fault is not None
     assert change.event is not None
-    return events.Event(
+    return run_failed(
+        clock.new_id(),
+        change.event,
+        change.event_fault,
+        now,
         org_id=run["org_id"],
-        id=clock.new_id(),
-        name=change.event,
-        type=domain_events.INTEGRATION_EVENT,
-        happened_at=now,
-        account_id=run["account_id"],
-        resource_id=run["entity_id"],
-        integration_id=run["integration_id"],
         run_id=run["id"],
-        body=domain_events.error_body(
-            fault,
-            run_id=run["id"],
-            integration_id=run["integration_id"],
-            account_id=run["account_id"],
-            entity_id=run["entity_id"],
-        ),
+        integration_id=run["integration_id"],
+        account_id=run["account_id"],
+        entity_id=run["entity_id"],
     )
+
+
+def _alert(run: Mapping[str, Any], change: Change, event_id: str) -> kinds.Alert | None:
+    """What a run whose event is raised makes an alert of: a credential that turned invalid, or a run that failed; what
+    is held for a person's choice is none."""
+    org_id, integration_id = run["org_id"], run["integration_id"]
+    behind = {"run_id": run["id"], "event_id": event_id}
+    if change.credential_error is not None:
+        credential_id, error = run["credential_id"], change.credential_error
+        return kinds.credential_invalid(org_id, credential_id, error, integration_id=integration_id, **behind)
+    if change.state is not RunState.FAILED or change.fault is None:
+        return None
+    if run["flow"] != Flow.NOTIFY or integration_id is None:
+        return kinds.run_failed(org_id, integration_id, change.fault, **behind)
+    return kinds.integration_failed(org_id, integration_id, change.fault.message, **behind)

@@ -16,6 +16,7 @@ from tollbridge.domain import account_filter
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import did_you_mean, shown
 from tollbridge.domain.integrations import BillOptions, GlobalOptions, Options
+from tollbridge.settings import Settings
 
 ENTITY_OPTIONS: Mapping[str, type[Options]] = {"Bill": BillOptions}
 """The options that integrations of an entity type share, whatever the system."""
@@ -61,6 +62,23 @@ def find(name: str, path: str = "destination") -> Destination:
     )
 
 
+def check_settings(settings: Settings) -> None:
+    """Raises Invalid where a setting names a system that there is none of; the settings themselves know no systems."""
+    keys = [destination.system.key for destination in destinations()]
+    for variable, named in (
+        ("TOLLBRIDGE_VENDOR_URLS", settings.vendor_urls),
+        ("TOLLBRIDGE_RATE_LIMITS", settings.rate_limits),
+    ):
+        for name in named:
+            if name not in keys:
+                raise Invalid(
+                    "settings.system",
+                    f"{variable} names the system {shown(name)}, but there is no such system.",
+                    did_you_mean(name, keys) or f"Known are {', '.join(keys)}.",
+                    variable,
+                )
+
+
 def find_entity_type(destination: Destination, name: str, path: str = "entityType") -> str:
     """The entity type as we write it; raises Invalid where the system does not take it."""
     known = destination.connector.entity_types
@@ -98,12 +116,12 @@ def option_layers(destination: Destination, entity_type: str) -> list[tuple[str,
     return [("global", GlobalOptions), *entity, ("destination", destination.connector.config)]
 
 
-def check_credential(destination: Destination, fields: Mapping[str, Any]) -> None:
+def check_credential(destination: Destination, fields: Mapping[str, Any], path: str = "") -> None:
     """Raises Invalid where these are not the fields of a credential for the system; never repeats a value."""
     try:
         read_credential(destination.connector, destination.system, fields)
     except ValidationError as error:
-        raise _refusal(error, "credential.invalid", "", show=False) from None
+        raise _refusal(error, "credential.invalid", path, show=False) from None
 
 
 def credential_fields(destination: Destination) -> Sequence[str]:

@@ -17,7 +17,7 @@ from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
-from tollbridge.store import claims, jobs, lanes, notifying, recording, standing, workers
+from tollbridge.store import claims, events, jobs, lanes, notifying, previews, recording, standing, workers
 from tollbridge.store import limits as buckets
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Database
@@ -40,6 +40,10 @@ __all__ = [
 
 SWEPT_AT_ONCE = 1000
 BODIES_AT_ONCE = 1000
+EVENTS_AT_ONCE = 1000
+PREVIEWS_AT_ONCE = 100
+PREVIEWS_KEPT = timedelta(days=7)
+"""How long what a preview found can be read."""
 JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
 WORKER_KEPT = timedelta(hours=1)
@@ -122,12 +126,17 @@ async def sweep(db: Database, now: datetime) -> int:
         return len(lost)
 
 
-async def trim(db: Database, now: datetime, keep_bodies: timedelta) -> None:
-    """Forget what is only of use for a while, in small transactions: the queue's own log, bodies in the run log."""
+async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events: timedelta) -> None:
+    """Forget what is only of use for a while, in small transactions: the queue's own log, what previews found, bodies
+    in the run log, events by when they came in."""
     more = True
     while more:
         async with db.hot() as connection:
             more = await jobs.trim_log(connection, now - JOB_LOG_KEPT)
+    more = True
+    while more:
+        async with db.hot() as connection:
+            more = await previews.forget(connection, now - PREVIEWS_KEPT, PREVIEWS_AT_ONCE)
     more = bool(keep_bodies)
     while more:
         async with db.hot() as connection:
@@ -137,6 +146,10 @@ async def trim(db: Database, now: datetime, keep_bodies: timedelta) -> None:
         async with db.hot() as connection:
             before = clock.first_id(now - keep_bodies)
             more = await notifying.forget_payloads(connection, before, BODIES_AT_ONCE)
+    more = True
+    while more:
+        async with db.hot() as connection:
+            more = await events.forget(connection, now - keep_events, EVENTS_AT_ONCE)
 
 
 async def register_worker(db: Database, worker_id: str, host: str, pid: int, version: str, now: datetime) -> None:

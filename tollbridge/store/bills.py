@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Date, Integer, and_, cast, column, func, or_, select, text, tuple_, update
+from sqlalchemy import ColumnElement, Date, Integer, and_, cast, column, func, or_, select, text, tuple_
 from sqlalchemy.dialects.postgresql import JSONB
 
 from tollbridge.domain.search import Kind
@@ -94,14 +94,17 @@ async def lock(tx: Tx, org_id: str, filters: Filters) -> list[Record]:
     return [records.read(bills, row) for row in await tx.execute(query)]
 
 
-async def lock_until(tx: Tx, org_id: str, day: date, at: datetime, by: str) -> None:
-    """Lock all bills dated up to that day, one version later each."""
+async def unlocked_until(tx: Tx, org_id: str, day: date, *, after: str, size: int) -> list[Record]:
+    """Some bills dated up to that day that are not locked, by id from the one after that; locked against change."""
     c = bills.c
-    await tx.execute(
-        update(bills)
-        .where(c.org_id == org_id, c.bill_date <= day, ~c.locked)
-        .values(locked=True, locked_at=at, locked_by=by, version=c.version + 1, updated_at=at, updated_by=by)
+    query = (
+        select(bills)
+        .where(c.org_id == org_id, c.bill_date <= day, ~c.locked, c.id > after)
+        .order_by(c.id)
+        .limit(size)
+        .with_for_update()
     )
+    return [records.read(bills, row) for row in await tx.execute(query)]
 
 
 async def page(tx: Tx, org_id: str, filters: Filters, *, size: int, token: str | None) -> Page:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 from sqlalchemy import ColumnElement, or_, select
 
@@ -62,7 +62,7 @@ def _among(table: RecordTable, column: str, values: Sequence[str]) -> ColumnElem
 
 
 async def account_codes(
-    tx: Tx, org_id: str, ids: Sequence[str] = (), codes: Sequence[str] = (), *, keep: bool = False
+    tx: Tx, org_id: str, ids: Collection[str] = (), codes: Collection[str] = (), *, keep: bool = False
 ) -> dict[str, str]:
     """The codes of these accounts by id; `keep` holds off their deletion until the transaction ends."""
     query = (

@@ -109,10 +109,18 @@ async def accept_credential(
 
 
 async def reject_credential(
-    connection: Connection, key: Key, error: str, *, checked: bool, invalid: bool, now: datetime
+    connection: Connection,
+    key: Key,
+    error: str,
+    *,
+    checked: bool,
+    invalid: bool,
+    used: bytes | None = None,
+    now: datetime,
 ) -> bool:
     """The other side did not accept the credential, or, where it was checked, its candidate: that one is dropped and
-    leaves status and error as they were. `invalid` says that it never will.
+    leaves status and error as they were. `invalid` says that it never will. Nothing changes where other sealed secrets
+    than those `used` have come in since: the refusal says nothing about these.
 
     Answers whether a credential that worked until now does no longer.
     """
@@ -123,13 +131,14 @@ async def reject_credential(
             candidate = CASE WHEN $4 THEN NULL ELSE c.candidate END,
             status = CASE WHEN $5 AND NOT ($4 AND c.candidate IS NOT NULL) THEN 'INVALID' ELSE c.status END
         FROM (SELECT status FROM credentials WHERE org_id = $1 AND id = $2 FOR UPDATE) old
-        WHERE c.org_id = $1 AND c.id = $2 RETURNING old.status
+        WHERE c.org_id = $1 AND c.id = $2 AND ($7::bytea IS NULL OR c.secrets = $7) RETURNING old.status
         """,
         *key,
         error,
         checked,
         invalid,
         now,
+        used,
     )
     return invalid and not checked and was not in (None, "INVALID")
 

@@ -6,20 +6,28 @@ from collections.abc import Mapping, Sequence
 
 from sqlalchemy import select, update
 
+from tollbridge.domain import notifications
 from tollbridge.store.db import Tx
-from tollbridge.store.records import Page
+from tollbridge.store.records import Page, Record, read
 from tollbridge.store.records import page as page_of
 from tollbridge.store.schema import credentials
 
 
 async def page(tx: Tx, org_id: str, *, system: str | None, size: int, token: str | None) -> Page:
-    """One page of credentials, of one system where it is given."""
-    conditions = [] if system is None else [credentials.c.system == system]
+    """One page of credentials, of one system where it is given; those of webhooks belong to them and are left out."""
+    conditions = [credentials.c.system != notifications.SYSTEM]
+    conditions += [] if system is None else [credentials.c.system == system]
     return await page_of(tx, credentials, org_id, conditions, size=size, token=token)
 
 
-async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes) -> None:
-    """Keep a secret that is to be checked before it takes the place of the present one."""
+async def several(tx: Tx, org_id: str, ids: Sequence[str]) -> Mapping[str, Record]:
+    """These credentials, by id."""
+    query = select(credentials).where(credentials.c.org_id == org_id, credentials.c.id.in_(ids))
+    return {row.id: read(credentials, row) for row in await tx.execute(query)}
+
+
+async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes | None) -> None:
+    """Keep a secret that is to be checked before it takes the place of the present one, or forget it."""
     await tx.execute(
         update(credentials).where(credentials.c.org_id == org_id, credentials.c.id == id).values(candidate=sealed)
     )

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from sqlalchemy import select
 
+from tollbridge.domain import notifications
 from tollbridge.store.db import Tx
 from tollbridge.store.records import Page, Record, read
 from tollbridge.store.records import page as page_of
 from tollbridge.store.schema import integrations
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """An integration that links a rule to a webhook."""
+
+    id: str
+    name: str
+    enabled: bool
 
 
 async def page(tx: Tx, org_id: str, *, destination_id: str | None, size: int, token: str | None) -> Page:
@@ -38,6 +49,32 @@ async def by_entity(
     )
     row = (await tx.execute(query)).first()
     return read(integrations, row) if row else None
+
+
+async def linked(tx: Tx, org_id: str, rule_id: str, webhook_id: str) -> str | None:
+    """The id of the integration that links the rule to the webhook."""
+    query = select(integrations.c.id).where(
+        integrations.c.org_id == org_id,
+        integrations.c.system == notifications.SYSTEM,
+        integrations.c.entity_id == rule_id,
+        integrations.c.destination_id == webhook_id,
+    )
+    found: str | None = (await tx.execute(query)).scalar()
+    return found
+
+
+async def linked_to(tx: Tx, org_id: str, webhook_id: str) -> Sequence[Link]:
+    """The integrations that link rules to the webhook, by name."""
+    query = (
+        select(integrations.c.id, integrations.c.name, integrations.c.enabled)
+        .where(
+            integrations.c.org_id == org_id,
+            integrations.c.system == notifications.SYSTEM,
+            integrations.c.destination_id == webhook_id,
+        )
+        .order_by(integrations.c.name)
+    )
+    return [Link(*row) for row in await tx.execute(query)]
 
 
 async def names_using(tx: Tx, org_id: str, credential_id: str) -> Sequence[str]:

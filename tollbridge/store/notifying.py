@@ -66,7 +66,8 @@ class NewNotification:
 
 @dataclass(frozen=True, slots=True)
 class Waiting:
-    """A webhook with something due. `tokens` is what was left of its rate at `refilled_at`."""
+    """A webhook with something due. `tokens` is what was left of its rate at `refilled_at`; `laned` says that some of
+    it goes out in the order of each account."""
 
     id: str
     url: str
@@ -74,6 +75,7 @@ class Waiting:
     body: Mapping[str, Any]
     tokens: float | None
     refilled_at: datetime | None
+    laned: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,8 +101,10 @@ async def links(connection: Connection, rules: Sequence[tuple[str, str]]) -> lis
         """
         SELECT i.org_id, i.entity_id, i.id, w.id AS webhook_id, w.credential_id,
                coalesce(i.body->'configData', '{}')::text AS config,
-               coalesce((w.body->>'ordered')::bool, false) AS ordered, i.enabled, w.active
+               coalesce((w.body->>'ordered')::bool, false)
+                   OR coalesce(b.state IN ('gathering', 'delivering'), false) AS ordered, i.enabled, w.active
         FROM integrations i JOIN webhooks w ON (w.org_id, w.id) = (i.org_id, i.destination_id)
+        LEFT JOIN bring_backs b ON (b.org_id, b.webhook_id) = (w.org_id, w.id)
         WHERE i.entity_type = 'Notification' AND i.system = 'WEBHOOK'
           AND (i.org_id, i.entity_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         ORDER BY i.created_at, i.id
@@ -181,7 +185,10 @@ async def waiting(connection: Connection, now: datetime, only: Sequence[str] | N
     """The webhooks that have something due, of these ids or of all."""
     rows = await connection.fetch(
         """
-        SELECT w.id, w.url, w.active, w.body, w.tokens, w.refilled_at FROM webhooks w
+        SELECT w.id, w.url, w.active, w.body, w.tokens, w.refilled_at, EXISTS (
+                SELECT FROM runs r WHERE r.flow = 'notify' AND r.lane >= w.id || '/' AND r.lane < w.id || '0'
+                  AND r.state IN ('queued', 'waiting', 'running')) AS laned
+        FROM webhooks w
         WHERE ($2::text[] IS NULL OR w.id = ANY($2)) AND (
             EXISTS (SELECT FROM runs r WHERE r.flow = 'notify' AND r.state = 'queued' AND r.destination_id = w.id
                     AND r.due_at <= $1)

@@ -13,12 +13,14 @@ from tollbridge.store.db import Connection
 
 @dataclass(frozen=True, slots=True)
 class Given:
-    """A due preview with what it was given: configuration, mappings, account, and the bill as it was taken in."""
+    """A due preview with what it was given: configuration, mappings, account, what a person decided (as JSON), and the
+    bill as it was taken in."""
 
     run: Mapping[str, Any]
     config: Mapping[str, Any]
     mappings: Sequence[Mapping[str, str]]
     account: Mapping[str, Any]
+    decision: str | None
     body: Mapping[str, Any]
     lines: Sequence[Mapping[str, Any]]
 
@@ -27,7 +29,7 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
     """Lock and read those of the runs that are previews and may be claimed."""
     rows = await connection.fetch(
         """
-        SELECT r.*, s.config, s.mappings, s.account, b.body, b.lines
+        SELECT r.*, r.decision::text AS decided, s.config, s.mappings, s.account, b.body, b.lines
         FROM runs r JOIN run_snapshots s ON s.run_id = r.id
         JOIN bill_revisions b ON (b.org_id, b.bill_id, b.revision) = (r.org_id, r.entity_id, r.revision)
         WHERE r.id = ANY($1::text[]) AND r.flow = 'preview'
@@ -37,7 +39,8 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
         run_ids,
         now,
     )
-    return [Given(row, row["config"], row["mappings"], row["account"], row["body"], row["lines"]) for row in rows]
+    names = ("config", "mappings", "account", "decided", "body", "lines")
+    return [Given(row, *(row[name] for name in names)) for row in rows]
 
 
 async def keep(connection: Connection, found: Sequence[tuple[str, Mapping[str, Any]]]) -> None:
@@ -57,3 +60,17 @@ async def result_of(connection: Connection, run_id: str) -> dict[str, Any] | Non
         "SELECT result FROM run_previews WHERE run_id = $1", run_id
     )
     return found
+
+
+async def forget(connection: Connection, before: datetime, limit: int) -> bool:
+    """Delete what previews found that were asked for before that moment, so many at once; answers whether there may be
+    more."""
+    done = await connection.execute(
+        """
+        DELETE FROM run_previews WHERE run_id IN (
+            SELECT p.run_id FROM run_previews p JOIN runs r ON r.id = p.run_id WHERE r.created_at < $1 LIMIT $2)
+        """,
+        before,
+        limit,
+    )
+    return str(done) == f"DELETE {limit}"

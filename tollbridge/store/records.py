@@ -91,6 +91,18 @@ async def get(tx: Tx, table: Table, org_id: str, id: str, *, lock: bool = False)
     return read(table, row) if row else None
 
 
+async def among(tx: Tx, table: Table, org_id: str, ids: Sequence[str]) -> list[Record]:
+    """Those of the records that are there."""
+    query = select(table).where(table.c.org_id == org_id, table.c.id.in_(ids))
+    return [read(table, row) for row in await tx.execute(query)]
+
+
+async def after(tx: Tx, table: Table, org_id: str, id: str, size: int) -> list[Record]:
+    """Some records by id, from the one after that."""
+    query = select(table).where(table.c.org_id == org_id, table.c.id > id).order_by(table.c.id).limit(size)
+    return [read(table, row) for row in await tx.execute(query)]
+
+
 async def save(tx: Tx, table: Table, record: Record) -> None:
     """Write a changed record; raises Conflict where its previous version is not the stored one."""
     query = (

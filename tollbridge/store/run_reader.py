@@ -66,21 +66,6 @@ async def latest(tx: Tx, org_id: str, entity_type: str, entity_ids: Sequence[str
     return list(await tx.execute(query))
 
 
-async def latest_finished(tx: Tx, org_id: str, integration_ids: Sequence[str]) -> dict[str, str]:
-    """The state of the latest run of each integration that came to a verdict: delivered, skipped or failed."""
-    query = (
-        select(runs.c.integration_id, runs.c.state)
-        .ext(distinct_on(runs.c.integration_id))
-        .where(
-            runs.c.org_id == org_id,
-            runs.c.integration_id.in_(integration_ids),
-            runs.c.state.in_(("delivered", "skipped", "failed")),
-        )
-        .order_by(runs.c.integration_id, runs.c.completed_at.desc(), runs.c.id.desc())
-    )
-    return {row.integration_id: row.state for row in await tx.execute(query)}
-
-
 async def log(tx: Tx, run_id: str) -> tuple[Row[Any] | None, list[Row[Any]], str | None]:
     """The run's snapshot, where there is one, its steps in order, and what it sends, if that is a notification."""
     snapshot = (await tx.execute(select(run_snapshots).where(run_snapshots.c.run_id == run_id))).first()

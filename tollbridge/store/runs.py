@@ -37,6 +37,8 @@ class NewRun:
     flow: Flow
     hold_reason: HoldReason | None = None
     replay_of: str | None = None
+    decision: str | None = None
+    """What a person decided before, as JSON."""
 
     @property
     def lane(self) -> str | None:
@@ -95,12 +97,12 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
         """
         INSERT INTO runs (id, org_id, version, created_at, created_by, updated_at, integration_id, credential_id,
             system, destination, destination_id, entity_type, entity_id, revision, account_id, lane, flow, state,
-            hold_reason, attempt, due_at, fence, look_first, replay_of, worked_seconds)
-        SELECT a, b, 1, $17, c, $17, d, e, f, g, h, i, j, k, l, m, n,
-            CASE WHEN o IS NULL THEN 'queued' ELSE 'held' END, o, 1, $17, 0, p IS NOT NULL, p, 0
+            hold_reason, attempt, due_at, fence, look_first, replay_of, decision, worked_seconds)
+        SELECT a, b, 1, $18, c, $18, d, e, f, g, h, i, j, k, l, m, n,
+            CASE WHEN o IS NULL THEN 'queued' ELSE 'held' END, o, 1, $18, 0, p IS NOT NULL, p, q::jsonb, 0
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
-            $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[])
-            AS n(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+            $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
+            $17::text[]) AS n(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
         """,
         [run.id for run in runs],
         [run.org_id for run in runs],
@@ -118,6 +120,7 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
         [run.flow for run in runs],
         [run.hold_reason for run in runs],
         [run.replay_of for run in runs],
+        [run.decision for run in runs],
         now,
     )
     queued = [run for run in runs if run.hold_reason is None]
@@ -346,3 +349,9 @@ async def unstarted_of(connection: Connection, org_id: str, integration_id: str)
         integration_id,
     )
     return [(row["id"], row["lane"]) for row in rows]
+
+
+async def state_of(connection: Connection, run_id: str) -> tuple[RunState | None, str | None]:
+    """The state of the run and what it says where it failed; None where there is no such run."""
+    row = await connection.fetchrow("SELECT state, error FROM runs WHERE id = $1", run_id)
+    return (RunState(row["state"]), row["error"]) if row else (None, None)

@@ -206,6 +206,20 @@ run_payloads = Table(
     _id("run_id", primary_key=True),
     _col("body", Text),
 )
+bring_backs = Table(
+    "bring_backs",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("webhook_id", primary_key=True),
+    _id("test_run_id"),
+    _col("state", Text),
+    _col("note", Text, nullable=True),
+    _col("total", BigInteger),
+    _when("since"),
+    _when("started_at"),
+    _col("started_by", Text),
+    _when("updated_at"),
+)
 run_snapshots = Table(
     "run_snapshots",
     metadata,
@@ -286,13 +300,15 @@ events = Table(
     Column("rule_codes", ARRAY(Text(collation="C"))),
 )
 rules = _record("rules", _col("name", Text), _id("code"), _id("event_name"), _col("active", Boolean))
-scheduled_events = _record("scheduled_events", _id("name"))
-scheduled_firings = Table(
-    "scheduled_firings",
+scheduled_events = _record("scheduled_events", _id("name"), _id("entity"), _col("filled", Boolean), _id("filled_to"))
+scheduled_dues = Table(
+    "scheduled_dues",
     metadata,
+    _id("org_id", primary_key=True),
     _id("scheduled_event_id", primary_key=True),
     _id("entity_id", primary_key=True),
-    Column("day", Date, primary_key=True),
+    Column("due_at", DateTime(timezone=True), primary_key=True),
+    _when("fired_at", nullable=True),
 )
 workers = Table(
     "workers",
@@ -332,4 +348,61 @@ counters = Table(
     _id("name", primary_key=True),
     Column("labels", ARRAY(Text(collation="C")), primary_key=True),
     _col("value", Float),
+)
+alerts = Table(
+    "alerts",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("id", primary_key=True),
+    _col("version", BigInteger),
+    _col("type", Text),
+    _id("cause"),
+    _col("severity", Text),
+    _col("state", Text),
+    _col("description", Text),
+    _col("remedy", Text),
+    _col("count", BigInteger),
+    _col("code", Text, nullable=True),
+    _when("created_at"),
+    _when("opened_at"),
+    _when("updated_at"),
+    _when("closed_at", nullable=True),
+    _col("assignee", Text, nullable=True),
+    _id("integration_id", nullable=True),
+    _id("credential_id", nullable=True),
+    _id("run_id", nullable=True),
+    _id("event_id", nullable=True),
+)
+alert_notes = Table(
+    "alert_notes",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("alert_id", primary_key=True),
+    _id("id", primary_key=True),
+    _when("at"),
+    _col("by", Text),
+    _col("text", Text),
+)
+outbox = Table(
+    "outbox",
+    metadata,
+    _id("id", primary_key=True),
+    _id("org_id"),
+    _id("alert_id"),
+    _col("channel", Text),
+    _col("recipient", Text),
+    _col("content", JSONB),
+    _col("state", Text),
+    _col("attempts", Integer),
+    _when("created_at"),
+    _when("due_at"),
+    _col("fence", BigInteger),
+    _col("error", Text, nullable=True),
+    _when("ended_at", nullable=True),
+)
+chores = Table(
+    "chores",
+    metadata,
+    _id("name", primary_key=True),
+    _when("due_at"),
 )

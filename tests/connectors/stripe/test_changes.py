@@ -66,8 +66,11 @@ class Case:
         )
         return sum(counted.values()) - credited
 
-    async def pay(self) -> None:
+    async def pay(self, *, at_stripe: bool = False) -> None:
         [invoice] = [each for each in (await self.world.books())["invoices"] if each["status"] == "open"]
+        if at_stripe:
+            await self.world.pay(invoice["id"])
+            return
         reply = await self.world.perform(
             Request("POST", f"/v1/invoices/{invoice['id']}/pay", form=(("paid_out_of_band", "true"),))
         )
@@ -171,6 +174,39 @@ async def test_money_that_was_paid_goes_where_the_choice_says(case: Case, money:
     assert total(await case.send(LESS, Correction(Choice.DELTA, money))) == Decimal("60.50")
     [held] = (await case.world.books())["customers"]
     assert held["invoice_credit_balance"] == ({"usd": -3950} if money is MoneyTo.BALANCE else {})
+
+    assert not (await case.world.books())["refunds"]
+
+
+@pytest.mark.parametrize(
+    ("choice", "refunded"),
+    [(Choice.CREDIT_AND_REISSUE, 10000), (Choice.DELTA, 3950)],
+    ids=["in full", "the difference"],
+)
+@pytest.mark.parametrize("crash", [{}, {"lose": "credit"}, {"lose": "credit", "keys_expired": True}], ids=str)
+async def test_what_was_paid_at_stripe_is_refunded_once(
+    case: Case, choice: Choice, refunded: int, crash: dict[str, Any]
+) -> None:
+    await case.send(FIRST)
+    await case.pay(at_stripe=True)
+    [invoice] = (await case.world.books())["invoices"]
+    purpose = "reissue" if choice is Choice.CREDIT_AND_REISSUE else "delta"
+    died = {**crash, "lose": f"credit:{purpose}:{invoice['id']}"} if crash else {}
+    assert total(await case.send(LESS, Correction(choice, MoneyTo.REFUND), **died)) == Decimal("60.50")
+    books = await case.world.books()
+    assert [(each["invoice"], each["amount"]) for each in books["refunds"]] == [(invoice["id"], refunded)]
+    assert [each["total"] for each in books["credit_notes"]] == [refunded]
+    assert books["customers"][0]["invoice_credit_balance"] == {}
+    assert await case.net() == 6050
+
+
+async def test_a_refund_of_a_deleted_bill_gives_all_back(case: Case) -> None:
+    await case.send(FIRST)
+    await case.pay(at_stripe=True)
+    outcome = await case.send(FIRST, Correction(Choice.CREDIT_AND_REISSUE, MoneyTo.REFUND), withdraw=True)
+    assert isinstance(outcome, Withdrawn)
+    assert [each["amount"] for each in (await case.world.books())["refunds"]] == [10000]
+    assert await case.net() == 0
 
 
 async def test_a_refund_that_stripe_cannot_make_says_what_else_there_is(case: Case) -> None:

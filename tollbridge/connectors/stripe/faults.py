@@ -96,8 +96,8 @@ _PARAMS: dict[str, str] = {
     "or map the account to another customer, " + _REPLAY,
     "due_date": "Stripe does not take this due date: set due to days, or correct the bill's due date, " + _REPLAY,
     "effective_at": "Stripe does not take this date of issue: choose another documentDate, " + _REPLAY,
-    "refund_amount": "Stripe holds no payment of this invoice that it could refund: choose the customer's balance or "
-    "out of band instead, " + _REPLAY,
+    "refund_amount": "Stripe holds no payment of this invoice that it could refund: replay the run so that it asks "
+    "again, or change changeMoney, and choose the customer's balance or out of band.",
     "email": "Correct the e-mail address of the account, " + _REPLAY,
 }
 

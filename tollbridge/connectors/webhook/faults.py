@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import Reply
@@ -43,5 +44,17 @@ def replayed(reply: Reply) -> bool:
 
 
 def _retry_after(reply: Reply) -> timedelta | None:
+    """The wait that was asked for, in seconds or until a date (RFC 9110 §10.2.3), from the answer's own date."""
     text = reply.headers.get("retry-after", "")
-    return timedelta(seconds=int(text)) if text.isascii() and text.isdecimal() and len(text) < 10 else None
+    if text.isascii() and text.isdecimal() and len(text) < 10:
+        return timedelta(seconds=int(text))
+    until, answered = _date(text), _date(reply.headers.get("date", ""))
+    return max(until - answered, timedelta()) if until and answered else None
+
+
+def _date(text: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo is not None else None

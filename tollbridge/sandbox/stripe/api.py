@@ -16,7 +16,7 @@ from typing import Any
 from tollbridge.sandbox.clock import Clock
 from tollbridge.sandbox.faults import Faults, Struck
 from tollbridge.sandbox.server import JSON, Answer, Call, ConnectionCut
-from tollbridge.sandbox.stripe import lists, operations, report
+from tollbridge.sandbox.stripe import lists, operations, report, settling
 from tollbridge.sandbox.stripe.books import Books, Record
 from tollbridge.sandbox.stripe.errors import ParameterError, StripeError
 from tollbridge.sandbox.stripe.events import API_VERSION
@@ -36,6 +36,7 @@ class Stripe:
         self.accounts: dict[tuple[str, bool], Books] = {}
         self._idempotency: dict[tuple[str, bool], Keys] = {}
         self._keys: dict[str, Books] = {}
+        self._revoked: set[str] = set()
         self._search_lag = search_lag
         self._limiter = Limiter(requests_per_second)
         self._late: set[asyncio.Task[Answer]] = set()
@@ -55,6 +56,32 @@ class Stripe:
             self._idempotency[account, live] = Keys()
         self._keys[key] = self.accounts[account, live]
         return {"key": key, "account": account, "livemode": live}
+
+    def revoke_key(self, given: JSON) -> JSON:
+        """Revoke a bearer key that was registered."""
+        if given["key"] not in self._keys:
+            raise ValueError("no such key was registered")
+        self._revoked.add(given["key"])
+        return {"revoked": len(self._revoked)}
+
+    def pay(self, given: JSON) -> JSON:
+        """Let the customer pay all that is owed of an `invoice`, at Stripe: it can be refunded."""
+        books = self._books_of(given["invoice"])
+        settling.pay_here(books, given["invoice"])
+        return {"invoice": given["invoice"], "status": books.invoices[given["invoice"]]["status"]}
+
+    def refund(self, given: JSON) -> JSON:
+        """Give back an `amount` of what was paid of an `invoice`, without a credit note."""
+        books, amount = self._books_of(given["invoice"]), int(given["amount"])
+        if not 0 < amount <= books.refundable(given["invoice"]):
+            raise ValueError(f"{books.refundable(given['invoice'])} of the invoice can be refunded, not {amount}")
+        return {"refund": books.refund(given["invoice"], amount).id}
+
+    def _books_of(self, invoice: str) -> Books:
+        for books in self.accounts.values():
+            if invoice in books.invoices:
+                return books
+        raise ValueError(f"there is no invoice {invoice}")
 
     def set_limits(self, given: JSON) -> JSON:
         """Change `requests_per_second` (null: Stripe's own, 0: none) and `search_lag` in seconds."""
@@ -100,7 +127,7 @@ class Stripe:
         struck = self.faults.strike(call.method, call.path, bearer)
         if struck.has("dropped"):
             raise ConnectionCut
-        books = self._opened(call, bearer, revoked=struck.has("key_revoked"))
+        books = self._opened(call, bearer, revoked=bearer in self._revoked or struck.has("key_revoked"))
         self._limit(books, struck)
         task = _task(call, books)
         if struck.has("late_commit") and struck.fault is not None:

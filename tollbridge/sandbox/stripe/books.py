@@ -44,6 +44,16 @@ class Item:
     metadata: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(slots=True)
+class Refund:
+    """Money given back of what was paid for an invoice; `noted` is how much of it credit notes tell. Minor units."""
+
+    id: str
+    invoice: str
+    amount: int
+    noted: int = 0
+
+
 class Books:
     """All records of one account and mode."""
 
@@ -60,6 +70,8 @@ class Books:
         self.lines: dict[str, list[Item]] = {}
         self.credit_notes: dict[str, Record] = {}
         self.credit_note_lines: dict[str, list[Record]] = {}
+        self.paid_here: dict[str, int] = defaultdict(int)
+        self.refunds: dict[str, Refund] = {}
         self.numbers: set[str] = set()
         self.days_until_due: dict[str, int | None] = {}
         self.emails: dict[str, int] = defaultdict(int)
@@ -109,6 +121,17 @@ class Books:
             if item.line_id == line_id:
                 return item
         raise no_such("line item", line_id, param)
+
+    def refundable(self, invoice_id: str) -> int:
+        """What Stripe holds of payments of the invoice and has not given back."""
+        given_back = sum(each.amount for each in self.refunds.values() if each.invoice == invoice_id)
+        return self.paid_here[invoice_id] - given_back
+
+    def refund(self, invoice_id: str, amount: int) -> Refund:
+        """Give back what `refundable` allows."""
+        made = Refund(self.new_id("re"), invoice_id, amount)
+        self.refunds[made.id] = made
+        return made
 
     def changed(self, kind: str, record: Record) -> None:
         """Tell the search index."""

@@ -1,7 +1,6 @@
 """Credit notes on finalised invoices.
 
-Simplifications: amounts are taken as they are, without taxes of their own, and nothing can be refunded because nothing
-was charged here.
+Simplification: amounts are taken as they are, without taxes of their own. What was paid out of band cannot be refunded.
 """
 
 from __future__ import annotations
@@ -9,8 +8,8 @@ from __future__ import annotations
 from decimal import Decimal
 
 from tollbridge.sandbox.stripe import customers, lists, money, settling
-from tollbridge.sandbox.stripe.books import Books, Record, merge_metadata
-from tollbridge.sandbox.stripe.errors import StripeError, missing
+from tollbridge.sandbox.stripe.books import Books, Record, Refund, merge_metadata
+from tollbridge.sandbox.stripe.errors import ParameterError, StripeError, missing, no_such
 
 
 def create(books: Books, path: Record, given: Record) -> Record:
@@ -30,8 +29,9 @@ def create(books: Books, path: Record, given: Record) -> Record:
         raise StripeError(message, code="amount_too_large", param="amount")
     before = min(amount, invoice["amount_remaining"])
     after = amount - before
-    _refuse_unplaced(given, after)
+    refunded = _refunded(books, invoice, given, after)
     record = _record(books, invoice, given, id, amount, before, after)
+    record["refunds"] = refunded
     books.credit_notes[id] = record
     books.credit_note_lines[id] = entries
     record["lines"] = _lines(books, id, {})
@@ -92,16 +92,45 @@ def _lines(books: Books, id: str, given: Record) -> Record:
     return lists.page(rows, given, f"/v1/credit_notes/{id}/lines", noun="credit note line item", known=known)
 
 
-def _refuse_unplaced(given: Record, after: int) -> None:
-    if given.get("refund_amount"):
-        raise StripeError("The invoice has no payment that could be refunded.", param="refund_amount")
-    placed = given.get("credit_amount", 0) + given.get("out_of_band_amount", 0)
+def _refunded(books: Books, invoice: Record, given: Record, after: int) -> list[Record]:
+    """Give back `refund_amount` and take up `refunds` made before. All that was paid must be placed."""
+    amount, linked = given.get("refund_amount", 0), given.get("refunds", [])
+    known = [_refund_of(books, invoice, each, f"refunds[{at}]") for at, each in enumerate(linked)]
+    placed = (
+        given.get("credit_amount", 0) + given.get("out_of_band_amount", 0) + amount + sum(part for _, part in known)
+    )
     if placed != after:
         message = (
             f"The sum of credit amount, refund amount and out of band amount ({placed}) must equal the post-payment "
             f"credit note amount ({after})."
         )
         raise StripeError(message, param="credit_amount")
+    if amount > books.refundable(invoice["id"]):
+        raise StripeError("The invoice has no payment of that amount that could be refunded.", param="refund_amount")
+    if amount:
+        known.append((books.refund(invoice["id"], amount), amount))
+    for refund, part in known:
+        refund.noted += part
+    return [
+        {"amount_refunded": part, "payment_record_refund": None, "refund": refund.id, "type": "refund"}
+        for refund, part in known
+    ]
+
+
+def _refund_of(books: Books, invoice: Record, given: Record, name: str) -> tuple[Refund, int]:
+    """A refund that was made before, and how much of it this note tells."""
+    if given.get("type", "refund") != "refund":
+        raise ParameterError("The stand-in for Stripe keeps no payment records.", param=f"{name}[type]")
+    if "refund" not in given:
+        raise missing(f"{name}[refund]")
+    refund = books.refunds.get(given["refund"])
+    if refund is None or refund.invoice != invoice["id"]:
+        raise no_such("refund", given["refund"], f"{name}[refund]")
+    part = given.get("amount_refunded", refund.amount - refund.noted)
+    if not 0 < part <= refund.amount - refund.noted:
+        message = f"The refund {refund.id} has {refund.amount - refund.noted} left that no credit note tells."
+        raise StripeError(message, param=f"{name}[amount_refunded]")
+    return refund, part
 
 
 def _apply(books: Books, invoice: Record, record: Record, credit: int) -> None:

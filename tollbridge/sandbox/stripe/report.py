@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from itertools import islice
 from typing import Any
 
@@ -25,7 +26,7 @@ _INVOICE = (
     "collection_method",
 )
 _CUSTOMER = ("id", "email", "name", "metadata", "balance", "invoice_credit_balance", "created")
-_CREDIT_NOTE = ("id", "invoice", "customer", "status", "currency", "total", "metadata", "created")
+_CREDIT_NOTE = ("id", "invoice", "customer", "status", "currency", "total", "refunds", "metadata", "created")
 
 
 def books(accounts: Iterable[Books], query: Mapping[str, str], now: float) -> dict[str, Any]:
@@ -45,6 +46,7 @@ def books(accounts: Iterable[Books], query: Mapping[str, str], now: float) -> di
         "customers": [_row(each, record, _CUSTOMER) for each in chosen for record in each.customers.values()],
         "deleted_customers": [id for each in chosen for id in each.deleted_customers],
         "pending_items": sum(item.invoice is None for each in chosen for item in each.items.values()),
+        "refunds": [{"account": each.account, **asdict(made)} for each in chosen for made in each.refunds.values()],
         "credit_notes": [_row(each, record, _CREDIT_NOTE) for each in chosen for record in each.credit_notes.values()],
     }
 

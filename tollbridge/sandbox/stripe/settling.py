@@ -80,6 +80,16 @@ def pay(books: Books, path: Record, given: Record) -> Record:
     return totals.show(books, record)
 
 
+def pay_here(books: Books, invoice_id: str) -> None:
+    """The customer pays what is owed on Stripe's page of the invoice; raises ValueError where nothing is owed."""
+    record = books.invoices[invoice_id]
+    if record["status"] not in ("open", "uncollectible"):
+        raise ValueError(f"invoice {invoice_id} is {record['status']}: nothing of it is owed")
+    books.paid_here[invoice_id] += record["amount_remaining"]
+    record["amount_paid"] += record["amount_remaining"]
+    mark_paid(books, record)
+
+
 def mark_paid(books: Books, record: Record) -> None:
     """Nothing is owed any more."""
     record["amount_remaining"] = 0

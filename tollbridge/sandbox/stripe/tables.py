@@ -327,7 +327,16 @@ CREDIT_NOTE_CREATE: Table = {
     "out_of_band_amount": Int(),
     "reason": Text(None, choices=("duplicate", "fraudulent", "order_change", "product_unsatisfactory")),
     "refund_amount": Int(),
-    "refunds": Inert(),
+    "refunds": Arr(
+        Obj(
+            {
+                "amount_refunded": Int(),
+                "payment_record_refund": Inert(),
+                "refund": Text(None),
+                "type": Text(None, choices=("payment_record_refund", "refund")),
+            }
+        )
+    ),
     "shipping_cost": Inert(),
 }
 CREDIT_NOTE_UPDATE: Table = {**EXPAND, **NEW_METADATA, "memo": Text()}

@@ -101,6 +101,22 @@ _STATEMENTS = (
     "CREATE INDEX runs_notify_lane ON runs (lane, message_id)"
     " WHERE flow = 'notify' AND lane IS NOT NULL AND state IN ('queued', 'waiting', 'running')",
     "CREATE INDEX runs_notify_failed ON runs (destination_id, completed_at) WHERE flow = 'notify' AND state = 'failed'",
+    "CREATE INDEX runs_children ON runs (parent_id, state) WHERE parent_id IS NOT NULL",
+    """
+    CREATE TABLE bring_backs (
+        org_id text COLLATE "C" NOT NULL,
+        webhook_id text COLLATE "C" NOT NULL,
+        test_run_id text COLLATE "C" NOT NULL,
+        state text NOT NULL,
+        note text,
+        total bigint NOT NULL,
+        since timestamptz NOT NULL,
+        started_at timestamptz NOT NULL,
+        started_by text NOT NULL,
+        updated_at timestamptz NOT NULL,
+        PRIMARY KEY (org_id, webhook_id)
+    )
+    """,
     "CREATE INDEX runs_replays ON runs (replay_of) WHERE replay_of IS NOT NULL",
     "DROP INDEX runs_due",
     "CREATE INDEX runs_due ON runs (due_at)"

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tollbridge.engine.groups import Group
+from tollbridge.services.groups import Group
 
 
 class Flushes:

@@ -1,0 +1,124 @@
+"""Events. Extensions: submitting one, what more is told of each, which types are here only if submitted."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Query
+
+from tollbridge.api.wire import (
+    ORG,
+    Body,
+    Json,
+    Many,
+    MayRead,
+    MayWriteBilling,
+    Paging100,
+    TheParts,
+    described,
+    listed,
+    timestamp,
+)
+from tollbridge.domain.errors import Invalid
+from tollbridge.domain.event_input import EVENT
+from tollbridge.domain.event_types import Category, type_of
+from tollbridge.domain.fields import one_of
+from tollbridge.services import events
+from tollbridge.store.events import Filters, Stored
+
+router = APIRouter(prefix=f"{ORG}/events", tags=["Events"])
+_CATEGORY = one_of(Category)
+
+
+def _filters(
+    ids: Many = [],  # noqa: B006
+    eventName: str | None = None,
+    eventType: Annotated[str | None, Query(description=f"One of {', '.join(Category)}.")] = None,
+    accountId: str | None = None,
+    resourceId: Annotated[str | None, Query(description="Id of the entity that the event is about.")] = None,
+    notificationId: Annotated[str | None, Query(description="Id of a rule that fired.")] = None,
+    notificationCode: Annotated[str | None, Query(description="Code of a rule that fired.")] = None,
+    includeActioned: Annotated[bool | None, Query(description="Default: false, unless ids are given.")] = None,
+) -> Filters:
+    others = {
+        "eventName": eventName,
+        "eventType": eventType,
+        "accountId": accountId,
+        "resourceId": resourceId,
+        "notificationId": notificationId,
+        "notificationCode": notificationCode,
+    }
+    given = [name for name, value in others.items() if value]
+    if ids and (given or includeActioned is not None):
+        raise Invalid(
+            "events.ids",
+            f"ids stand with {', '.join(given) or 'includeActioned'}, but must stand alone.",
+            "Leave out ids or the other filters.",
+            "ids",
+        )
+    return Filters(
+        ids=ids,
+        name=type_of(eventName).name if eventName else None,
+        type=Category(_CATEGORY.check(eventType, "eventType")) if eventType else None,
+        account_id=accountId or None,
+        resource_id=resourceId or None,
+        rule_id=notificationId or None,
+        rule_code=notificationCode or None,
+        actioned=bool(ids) or bool(includeActioned),
+    )
+
+
+@router.get("")
+async def list_events(
+    parts: TheParts, caller: MayRead, paging: Paging100, filters: Annotated[Filters, Depends(_filters)]
+) -> Json:
+    """Events, newest first by when they came in."""
+    page = await events.page(parts.db, caller, filters, paging.size, paging.token)
+    return listed([wire(each) for each in page.data], page.next_token)
+
+
+@router.post("", openapi_extra=described(EVENT, extension=True))
+async def submit_event(parts: TheParts, caller: MayWriteBilling, body: Body) -> Json:
+    """Submit an event under an id of your own: however often it comes, it counts once."""
+    kept = await parts.submissions.submit(caller, body)
+    return Json({**wire(kept.stored), "outcome": kept.outcome})
+
+
+@router.get("/types")
+async def get_event_types(parts: TheParts, caller: MayRead) -> Json:
+    names = await events.types(parts.db, caller)
+    return Json({"events": names, "onlyIfSubmitted": [name for name in names if events.only_if_submitted(name)]})
+
+
+@router.get("/fields")
+async def get_event_fields(parts: TheParts, caller: MayRead, eventName: str | None = None) -> Json:
+    """What rules can read of events of that type, or of each."""
+    return Json({"events": await events.fields(parts.db, caller, eventName)})
+
+
+@router.get("/{id}")
+async def retrieve_event(parts: TheParts, caller: MayRead, id: str) -> Json:
+    return Json(wire(await events.retrieve(parts.db, caller, id)))
+
+
+def wire(stored: Stored) -> dict[str, Any]:
+    """An event on the wire; what is more than there are extensions."""
+    event = stored.event
+    more = {
+        "accountId": event.account_id,
+        "resourceId": event.resource_id,
+        "integrationConfigId": event.integration_id,
+        "runId": event.run_id,
+        "notificationIds": list(event.rule_ids) or None,
+        "notificationCodes": list(event.rule_codes) or None,
+    }
+    return {
+        "id": event.id,
+        "eventName": event.name,
+        "eventTime": timestamp(event.happened_at),
+        "dtActioned": timestamp(stored.actioned_at),
+        "m3terEvent": event.body,
+        "eventType": event.type,
+        "dtCreated": timestamp(stored.received_at),
+        **{name: value for name, value in more.items() if value is not None},
+    }

@@ -1,0 +1,141 @@
+"""`tollbridge events`: what happened that somebody may want to know, over the API."""
+
+from __future__ import annotations
+
+import sys
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from tollbridge.cli.common import AsJson
+from tollbridge.cli.output import put, put_json, put_rows, say, show_moment
+from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
+from tollbridge.domain import json_text
+from tollbridge.domain.errors import Invalid, NotFound
+
+app = typer.Typer(help="What happened, as rules see it.", rich_markup_mode=None, no_args_is_help=True)
+
+COLUMNS = {"id": "Event", "happened": "When (UTC)", "eventName": "Type", "resourceId": "Of", "message": "Says"}
+
+
+@app.command("list")
+def list_(
+    name: Annotated[str | None, typer.Option("--type", help="Only of this type, such as billing.bill.created.")] = None,
+    category: Annotated[
+        str | None, typer.Option(help="Only of this category, such as IntegrationEvent or Notification.")
+    ] = None,
+    account: Annotated[str | None, typer.Option(help="Only about this account.")] = None,
+    of: Annotated[str | None, typer.Option(help="Only about the entity with this id.")] = None,
+    actioned: Annotated[bool, typer.Option("--actioned", help="Also those marked as actioned.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """List events, newest first by when they came in.
+
+    Example: tollbridge events list --category IntegrationEvent
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    found = client.pages(
+        "events", eventName=name, eventType=category, accountId=account, resourceId=of, includeActioned=actioned
+    )
+    chosen = list(islice(found, limit))
+    if not as_json:
+        for event in chosen:
+            event["happened"] = show_moment(event["eventTime"])
+            event["message"] = event["m3terEvent"]["eventData"].get("newDto", {}).get("message")
+    put_rows(chosen, COLUMNS, as_json=as_json, empty="There are no such events.")
+
+
+@app.command()
+def show(
+    event: Annotated[str, typer.Argument(help="Id of the event.")],
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show an event, with what stands and what stood.
+
+    Example: tollbridge events show 0199…
+    """
+    from tollbridge.cli.client import Client
+
+    found = Client(read_profile(profile)).get("events", event)
+    if as_json:
+        put_json(found)
+        return
+    say(f"{found['eventName']} at {show_moment(found['eventTime'])}")
+    put(json_text.dump(found["m3terEvent"]["eventData"], indent=2))
+
+
+@app.command()
+def submit(
+    file: Annotated[str, typer.Argument(help="A file with one event as JSON, or - for standard input.")],
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Submit one event under an id of your own: however often it comes, it counts once.
+
+    Example: tollbridge events submit event.json
+
+    The file holds {"id": …, "eventName": …, "new": {…}}, and may have old, eventTime, accountId and resourceId. Many
+    at once: tollbridge import --kind events
+    """
+    from tollbridge.cli.client import Client
+
+    kept = Client(read_profile(profile)).call("POST", "events", body=_read(file))
+    if as_json:
+        put_json(kept)
+    else:
+        put(f"{kept['id']}\t{kept['outcome']}")
+
+
+@app.command()
+def types(profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
+    """List the types of events on which rules can be, and who raises them.
+
+    Example: tollbridge events types
+    """
+    from tollbridge.cli.client import Client
+
+    found = Client(read_profile(profile)).get("events", "types")
+    if as_json:
+        put_json(found)
+        return
+    others = set(found["onlyIfSubmitted"])
+    rows = [{"name": name, "raised": "only if submitted" if name in others else ""} for name in found["events"]]
+    put_rows(rows, {"name": "Type", "raised": "Raised"}, as_json=False, empty="There are none.")
+
+
+@app.command()
+def fields(
+    name: Annotated[str, typer.Argument(help="The type, such as billing.bill.updated.")],
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """List what rules can read of events of a type.
+
+    Example: tollbridge events fields billing.bill.updated
+    """
+    from tollbridge.cli.client import Client
+
+    found = Client(read_profile(profile)).get("events", "fields", eventName=name)["events"][name]
+    if as_json:
+        put_json(found)
+        return
+    rows = [{"field": field, "kind": kind} for field, kind in found.items()]
+    put_rows(rows, {"field": "Field", "kind": "Kind"}, as_json=False, empty="There are none.")
+
+
+def _read(file: str) -> Any:
+    try:
+        return json_text.parse(sys.stdin.buffer.read() if file == "-" else Path(file).read_bytes())
+    except OSError as error:
+        raise NotFound(
+            "event.file", f"{file} cannot be read: {error.strerror}.", "Name a file, or - for standard input."
+        ) from error
+    except ValueError as error:
+        raise Invalid("event.json", f"{file} is not JSON: {error}.", "Write one JSON object in UTF-8.") from error
