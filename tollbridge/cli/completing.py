@@ -39,6 +39,15 @@ def credentials(ctx: typer.Context, incomplete: str) -> Offers:
     return _offer(ctx, incomplete, lambda client: _named(client, "integrationcredentials"))
 
 
+def rules(ctx: typer.Context, incomplete: str) -> Offers:
+    """Codes of rules."""
+    return _offer(
+        ctx,
+        incomplete,
+        lambda client: ((each["code"], each["name"]) for each in client.pages("notifications", "configurations")),
+    )
+
+
 def users(ctx: typer.Context, incomplete: str) -> Offers:
     """Ids of service users."""
     return _offer(ctx, incomplete, lambda client: ((each["id"], each["name"]) for each in client.pages("serviceusers")))

@@ -29,6 +29,7 @@ from tollbridge.cli import (
     migrate,
     preview,
     processes,
+    rules,
     runs,
     users,
 )
@@ -58,6 +59,7 @@ app.add_typer(bills.app, name="bills")
 app.command("preview")(preview.preview)
 app.add_typer(runs.app, name="runs")
 app.add_typer(events.app, name="events")
+app.add_typer(rules.app, name="rules")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
@@ -79,7 +81,7 @@ Over the API, by profile
   import        bills, accounts, products, mappings, events from JSONL, CSV or FOCUS
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
-  alerts        what is wrong now: list, show, take, close
+  rules, alerts which events are told to webhooks: create, try; what is wrong now: list, show, take, close
   credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
   users         who may use the API, and their access keys
 
