@@ -33,6 +33,8 @@ async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) ->
     signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": "key", "secret": "secret"}
     hook = {"name": "Hook", "description": "To the ERP", "url": "http://127.0.0.1:4011/in", "credentials": signed}
     await send(api, "POST", "integrationdestinations/webhooks", hook)
+    rule = {"code": "r", "name": "R", "description": "d", "eventName": "billing.bill.created", "calculation": "true"}
+    await send(api, "POST", "notifications/configurations", rule)
     described = 0
     for path, item in app.openapi()["paths"].items():
         plain = path.startswith(HERE) and "{" not in path.removeprefix(HERE)

@@ -45,8 +45,12 @@ def webhooks(ctx: typer.Context, incomplete: str) -> Offers:
 
 
 def rules(ctx: typer.Context, incomplete: str) -> Offers:
-    """Ids and names of notification rules."""
-    return _offer(ctx, incomplete, lambda client: _named(client, "notifications/configurations"))
+    """Codes of rules."""
+    return _offer(
+        ctx,
+        incomplete,
+        lambda client: ((each["code"], each["name"]) for each in client.pages("notifications", "configurations")),
+    )
 
 
 def users(ctx: typer.Context, incomplete: str) -> Offers:

@@ -30,6 +30,7 @@ from tollbridge.cli import (
     migrate,
     preview,
     processes,
+    rules,
     runs,
     trigger,
     users,
@@ -61,6 +62,7 @@ app.add_typer(bills.app, name="bills")
 app.command("preview")(preview.preview)
 app.add_typer(runs.app, name="runs")
 app.add_typer(events.app, name="events")
+app.add_typer(rules.app, name="rules")
 app.command("trigger")(trigger.trigger)
 app.command("listen")(listen.listen)
 app.add_typer(webhooks.app, name="webhooks")
@@ -85,9 +87,10 @@ Over the API, by profile
   import        bills, accounts, products, mappings, events from JSONL, CSV or FOCUS
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
+  rules         which events are told to webhooks: create, try; alerts: what is wrong now
   webhooks      where notifications go: create, link, verify; listen and trigger for who receives them
-  integrations  what is sent where: create, list, enable, send; alerts: what is wrong now
-  users         who may use the API, and their access keys; credentials: secrets of vendors
+  credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
+  users         who may use the API, and their access keys
 
 Examples
   tollbridge demo
