@@ -30,7 +30,7 @@ def test_settings_are_read_from_the_environment() -> None:
     assert [str(network) for network in read.allow_networks] == ["10.20.0.0/16", "fd12::/32", "192.168.1.7/32"]
     assert read.allow_http is True
     assert read.proxy == "http://user:secret@proxy.example.com:3128"
-    assert "secret" not in repr(read)
+    assert "secret@" not in repr(read)
     assert read.vendor_urls == {"STRIPE_TEST": "http://127.0.0.1:4010"}
 
 
@@ -49,7 +49,6 @@ def test_settings_are_read_from_the_environment() -> None:
         ("VENDOR_URLS", "http://127.0.0.1"),
         ("VENDOR_URLS", "STRIPE=ftp://x"),
         ("LOCAL_SIGN_IN", "maybe"),
-        ("SSO_ISSUER", "login.example"),
         ("SSO_ROLES", "Accounting"),
         ("SSO_ROLES", "Accounting=7"),
         ("KEEP_AUDIT", "-1"),
@@ -68,6 +67,12 @@ def test_settings_are_read_from_the_environment() -> None:
 def test_a_setting_that_cannot_work_is_refused_with_its_name_and_value(name: str, value: str) -> None:
     with pytest.raises(ValueError, match=f"TOLLBRIDGE_{name} .*{value}.* must be"):
         Settings.read({f"TOLLBRIDGE_{name}": value})
+
+
+def test_an_address_that_is_not_well_formed_is_refused_without_being_repeated() -> None:
+    with pytest.raises(ValueError, match="TOLLBRIDGE_SSO_ISSUER .* must be as https://") as refused:
+        Settings.read({"TOLLBRIDGE_SSO_ISSUER": "us:hunter2@login.example"})
+    assert "hunter2" not in str(refused.value)
 
 
 @pytest.mark.parametrize("name", ["PROXY", "WEBHOOK_PROXY"])

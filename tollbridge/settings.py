@@ -208,10 +208,6 @@ def _kinds() -> dict[str, object]:
 def _parse(name: str, text: str, kind: object) -> object:
     if kind is int:
         return int(_number(name, text, "a whole number"))
-    if kind is bool:
-        if text not in ("yes", "no"):
-            raise ValueError(f"{name} is {text!r}, but must be yes or no")
-        return text == "yes"
     if kind is timedelta:
         return timedelta(seconds=_number(name, text, "a number of seconds"))
     if kind is Path:

@@ -26,7 +26,7 @@ async def test_every_field_of_the_wire_is_kept_and_returned(api: httpx.AsyncClie
     assert {name: made[name] for name in sent} == sent
     assert made["version"] == 1
     assert (made["authorized"], made["enabled"], made["connectionStatus"]) == (True, True, "CONNECTED")
-    assert made["billsInScope"] == {"count": 0, "totals": {}}
+    assert made["billsInScope"] == {"count": 0, "totals": {}, "undecidedAccounts": 0}
     read = (await api.get(f"integrationconfigs/{made['id']}")).json()
     assert read["status"] == "WAITING"
     assert {name: read[name] for name in sent} == sent

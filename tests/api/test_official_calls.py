@@ -28,6 +28,7 @@ HOOK = {
     "url": "http://127.0.0.1:4011/in",
     "credentials": {"type": "M3TER_SIGNED_REQUEST", "api_key": "key", "secret": "secret"},
 }
+NOTIFICATION = {"name": "Big bills", "description": "Look at them", "event_name": "billing.bill.created"}
 MAPPING = {"m3ter_entity": "Account", "m3ter_id": "acme", "external_system": "Stripe", "external_table": "Customer"}
 
 # In this order; where a call makes something under an id of ours, those that follow find it in `ids`.
@@ -104,6 +105,17 @@ CALLS: dict[str, Call] = {
     "webhooks.list": lambda c, ids: c.webhooks.list(ids=[ids["hook"]], page_size=200),
     "webhooks.set_active": lambda c, ids: c.webhooks.set_active(ids["hook"], active=False),
     "webhooks.delete": lambda c, ids: c.webhooks.delete(ids["hook"]),
+    "notification_configurations.create": lambda c, _: c.notification_configurations.create(
+        **NOTIFICATION, code="NEW", calculation="new.billTotal > 1", active=False, extra_body={"id": "n"}
+    ),
+    "notification_configurations.retrieve": lambda c, _: c.notification_configurations.retrieve("n"),
+    "notification_configurations.update": lambda c, _: c.notification_configurations.update(
+        "n", **NOTIFICATION, code="NEWER", always_fire_event=True, version=1
+    ),
+    "notification_configurations.list": lambda c, _: c.notification_configurations.list(
+        active=True, event_name="billing.bill.created", ids=["n"], page_size=100
+    ),
+    "notification_configurations.delete": lambda c, _: c.notification_configurations.delete("n"),
     "products.create": lambda c, _: c.products.create(code="P", name="Calls", extra_body={"id": "p"}),
     "products.retrieve": lambda c, _: c.products.retrieve("p"),
     "products.update": lambda c, _: c.products.update("p", code="P", name="Calls", version=1),
@@ -180,8 +192,8 @@ def options(base_url: str, organization: NewOrganization) -> dict[str, Any]:
 def test_no_operation_that_we_have_is_left_out() -> None:
     client = M3ter(api_key="a", api_secret="b", org_id="o")
     resources = (
-        "authentication accounts bills bill_config events external_mappings integration_configurations products"
-        " scheduled_event_configurations users webhooks".split()
+        "authentication accounts bills bill_config events external_mappings integration_configurations"
+        " notification_configurations products scheduled_event_configurations users webhooks".split()
     )
     operations = {
         f"{resource}.{name}"

@@ -100,6 +100,8 @@ async def test_no_route_gives_away_what_another_organization_has(
     signed = {"type": "M3TER_SIGNED_REQUEST", "apiKey": SECRET, "secret": SECRET}
     hook = {"name": SECRET, "description": SECRET, "url": "http://127.0.0.1:4011/in", "credentials": signed}
     hook = await send(api, "POST", "integrationdestinations/webhooks", hook)
+    rule = {"id": "x", "code": SECRET, "name": SECRET, "description": SECRET, "eventName": "billing.bill.created"}
+    await send(api, "POST", "notifications/configurations", rule | {"calculation": f"new.id == '{SECRET}'"})
     run = (await send(api, "GET", "integrationruns"))["data"][0]
     await send(api, "POST", f"integrationconfigs/{integration['id']}/disable", {"reason": SECRET})
     alert = (await send(api, "GET", "alerts"))["data"][0]
@@ -136,7 +138,7 @@ async def test_no_route_gives_away_what_another_organization_has(
 async def everything(api: httpx.AsyncClient) -> list[bytes]:
     nouns = "accounts products bills externalmappings integrationconfigs integrationruns serviceusers alerts".split()
     nouns += ["events", "scheduledevents/configurations", "integrationdestinations/webhooks"]
-    nouns += ["users", "auditlog"]
+    nouns += ["users", "auditlog", "notifications/configurations"]
     return [(await api.get(noun)).content for noun in nouns]
 
 

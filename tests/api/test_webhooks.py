@@ -213,7 +213,7 @@ async def test_no_answer_contains_a_secret_and_none_lies_open(api: httpx.AsyncCl
 async def test_a_new_secret_leaves_the_one_before_signing_for_a_day(api: httpx.AsyncClient, parts: Parts) -> None:
     made = await send(api, "POST", HOOKS, HOOK)
     path = f"{HOOKS}/{made['id']}"
-    before = datetime.now(UTC)
+    before = datetime.now(UTC) - timedelta(milliseconds=1)
     changed = await send(api, "PUT", path, HOOK | {"credentials": {**SIGNED, "secret": NEWER}})
     fields = await fields_of(parts, made)
     assert (fields["apiKey"], fields["secret"], fields["previousSecret"]) == ("key-of-ours", NEWER, SECRET)

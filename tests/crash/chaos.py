@@ -243,6 +243,8 @@ class Chaos:
         """One place for a worker: it dies at a boundary, then at a random moment, then …"""
         for turn in itertools.count(slot):
             if not self.raging:
+                # Somebody may be about to check a credential, which needs a worker that lives.
+                await self.stage.worker()
                 return
             if turn % 2 == 0:
                 await self._die_at_boundary()

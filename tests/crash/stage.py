@@ -119,9 +119,10 @@ class Stage:
         process = embedded.status(self.settings).process
         assert process is not None
         os.kill(process, signal.SIGKILL)
-        while embedded.status(self.settings).state == "running":  # noqa: ASYNC110 (nobody tells)
-            await asyncio.sleep(0.01)
-        await asyncio.to_thread(embedded.start, self.settings)
+        # A dying server may be taken for a running one: until it is another, it was not started.
+        while (found := embedded.status(self.settings)).state != "running" or found.process == process:
+            await asyncio.to_thread(embedded.start, self.settings)
+            await asyncio.sleep(0.05)
 
     async def worker(self, death: Death | None = None) -> Worker:
         """Start a worker that dies there; it may take a moment until it works."""

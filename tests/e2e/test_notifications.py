@@ -128,6 +128,25 @@ async def test_a_receiver_that_hangs_is_in_nobodys_way(stage: Stage, world: Noti
         assert len(hanging.got) <= 64
 
 
+async def test_a_receiver_that_is_gone_ends_it_at_once_and_is_asked_no_more_where_that_was_chosen(
+    stage: Stage, world: NotifyingWorld
+) -> None:
+    await stage.start_worker()
+    async with receiving(SECRET, lambda got: 410) as receiver:
+        await world.add_webhook(url=receiver.url, goneDeactivates=True)
+        await world.link()
+        [run_id] = await world.fire()
+        await all_ended(world)
+        run = await world.run(run_id)
+        assert (run.state, run.attempt, run.fault_code) == ("failed", 1, "webhook.gone")
+
+        async def inactive() -> bool:
+            return not (await world.rows("SELECT active FROM webhooks"))[0]["active"]
+
+        await until(inactive)
+        assert len(receiver.got) == 1
+
+
 async def test_an_address_that_must_not_be_reached_is_not_dialled(stage: Stage, world: NotifyingWorld) -> None:
     await stage.start_worker(TOLLBRIDGE_ALLOW_NETWORKS="")
     async with receiving(SECRET) as receiver:

@@ -58,7 +58,10 @@ async def test_a_preview_shows_what_is_sent_afterwards_and_writes_nothing(stage:
         stage.parts,
         stage.caller,
         id,
-        {"billId": "b1", "configData": {"finish": "finalise", "memo": "For {accountName}"}},
+        {
+            "billId": "b1",
+            "configData": {"finish": "finalise", "memo": "For {accountName}", "accountFilter": "currency == USD"},
+        },
     )
     assert await state_of_tables(stage) == before
     assert {**stage.vendor.stand_in.books({}), "now": None} == {**books, "now": None}
@@ -67,6 +70,7 @@ async def test_a_preview_shows_what_is_sent_afterwards_and_writes_nothing(stage:
     assert (found["calls"], found["writes"]) == (5, 4)
     assert (str(found["outcome"]["total"]), found["outcome"]["currency"]) == ("10.00", "EUR")
     assert any("before cut over" in each for each in found["warnings"])
+    assert any("With these options" in each and "currency == USD" in each for each in found["warnings"])
     assert any("mapped to no customer" in each for each in found["warnings"])
     assert [step["sent"] for step in found["steps"]] == [True, False, False, False, False]
     sources = {field["name"]: field["sources"] for step in found["steps"] for field in step["fields"]}
@@ -108,7 +112,7 @@ async def test_a_preview_says_how_a_delivery_would_fail_and_refuses_what_makes_n
     with pytest.raises(NotFound):
         await preview(billId="nothing")
     async with stage.parts.db.hot() as connection:
-        assert await connection.fetchval("SELECT count(*) FROM events") == 0
+        assert await connection.fetchval("SELECT count(*) FROM events WHERE type = 'IntegrationEvent'") == 0
         await connection.execute("DELETE FROM workers")
     worker.signal(9)
     await worker.gone()

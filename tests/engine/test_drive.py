@@ -329,6 +329,11 @@ async def test_an_earlier_version_in_doubt_is_waited_for_before_the_flow_looks()
     assert ("GET", "/invoices") not in world.vendor.seen
 
 
+async def test_what_a_failed_run_of_this_version_left_keeps_no_replay_from_going_on() -> None:
+    world = World(keeping(), earlier=Earlier(1), corrects=False)
+    assert isinstance(await world.attempt(), Delivered)
+
+
 async def test_a_connector_that_knows_no_corrections_leaves_an_earlier_version_to_a_person() -> None:
     world = World(keeping(), earlier=Earlier(0), corrects=False)
     asked = await world.attempt()

@@ -308,7 +308,10 @@ async def test_the_same_calls_give_the_same_ids_and_other_accounts_others(client
 
 
 async def test_a_stand_in_in_a_process_of_its_own_says_where_it_listens() -> None:
-    code = "from tollbridge.sandbox import stripe; stripe.serve('127.0.0.1', 0, lambda it: print(it.url, flush=True))"
+    # Ctrl-C means nothing to the children of a suite that a script runs in the background.
+    heeds = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    serves = "from tollbridge.sandbox import stripe; stripe.serve('127.0.0.1', 0, lambda it: print(it.url, flush=True))"
+    code = f"{heeds}; {serves}"
     process = await asyncio.create_subprocess_exec(sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE)
     assert process.stdout is not None
     url = (await process.stdout.readline()).decode().strip()

@@ -70,9 +70,11 @@ class NotifyingWorld:
             await rows.add(tx, schema.credentials, credential)
             await rows.add(tx, schema.webhooks, webhook)
 
-    async def add_rule(self, id: str = "rule", calculation: str | None = None) -> None:
+    async def add_rule(
+        self, id: str = "rule", calculation: str | None = None, event: str = "billing.bill.created"
+    ) -> None:
         body = {"alwaysFireEvent": True} if calculation is None else {"calculation": calculation}
-        rule = _record(id, body, name=f"Rule {id}", code=id, event_name="billing.bill.created", active=True)
+        rule = _record(id, body, name=f"Rule {id}", code=id, event_name=event, active=True)
         async with self.db.transaction() as tx:
             await rows.add(tx, schema.rules, rule)
 

@@ -44,11 +44,11 @@ async def test_a_changed_bill_waits_for_a_person_and_lets_the_others_of_its_acco
 
 async def test_people_hear_once_of_each_run_that_waits_for_their_choice(world: World) -> None:
     changed = await held(world)
-    ((name, run_id, body),) = await world.rows("SELECT name, run_id, body FROM events")
+    ((name, run_id, body),) = await world.rows("SELECT name, run_id, body FROM events WHERE type = 'IntegrationEvent'")
     assert (name, run_id) == ("integration.validation.error", changed)
-    assert body["eventData"]["message"].startswith("It changed. Go to the run")
-    assert "credit_and_reissue, leave" in body["eventData"]["message"]
-    assert body["eventData"]["action"] == "Go to run"
+    assert body["eventData"]["newDto"]["message"].startswith("It changed. Go to the run")
+    assert "credit_and_reissue, leave" in body["eventData"]["newDto"]["message"]
+    assert body["eventData"]["newDto"]["action"] == "Go to run"
     await work.sweep(world.db, world.now)
     assert len(await world.rows("SELECT FROM events")) == 1
     # Held again after a decision, it needs a person again.
@@ -162,6 +162,26 @@ async def test_a_bill_that_failed_half_way_is_delivered_when_it_was_corrected(wo
     assert await world.settle(first, WRONG)
     (second,) = await world.claim(await world.send("bill", "a", revision=2))
     assert second.earlier == Earlier(1)
+
+
+async def test_a_replay_knows_that_a_failed_run_of_this_version_left_something_there(world: World) -> None:
+    (first,) = await world.claim(await world.send("bill", "a"))
+    assert first.earlier is None
+    await work.record(world.db, world.vault, [Entry(first.run_id, first.fence, intent=intent(first))])
+    assert await world.settle(first, WRONG)
+    again = await runs.replay(world.db, CALLER, first.run_id)
+    world.now = again.due_at
+    (claimed,) = await world.claim(again.id)
+    assert claimed.earlier == Earlier(1)
+
+
+async def test_a_replay_of_what_never_went_out_looks_for_nothing(world: World) -> None:
+    (first,) = await world.claim(await world.send("bill", "a"))
+    assert await world.settle(first, WRONG)
+    again = await runs.replay(world.db, CALLER, first.run_id)
+    world.now = again.due_at
+    (claimed,) = await world.claim(again.id)
+    assert claimed.earlier is None
 
 
 async def test_an_older_version_that_waits_for_its_next_try_makes_way(world: World) -> None:

@@ -17,9 +17,10 @@ from tests.services.world import CALLER, NOW, ORG, TENANT, World
 from tollbridge.domain.deliveries import DeliveryFacts, DeliveryState, facts_of, state_of
 from tollbridge.domain.errors import Fault, FaultKind, NotFound, Refusal
 from tollbridge.domain.flows import Delivered, Skipped
-from tollbridge.domain.integrations import BillFacts, Cause, Verdict, decide, position_of, scope_of
+from tollbridge.domain.integrations import BillFacts, Cause, Scope, Verdict, decide, position_of, scope_of
 from tollbridge.services import deliveries, integrations, runs
 from tollbridge.services.deliveries import Delivery, Summary
+from tollbridge.services.filtering import filtered
 from tollbridge.store import deliveries as store
 from tollbridge.store.deliveries import Wanted
 
@@ -118,6 +119,32 @@ async def test_a_bill_or_an_integration_that_is_not_there_is_not_found(world: Wo
         await listed(world, integration_id="nothing")
 
 
+async def test_a_bill_whose_account_a_filter_leaves_out_says_which(world: World) -> None:
+    await world.change("integrations", "int", body={"configData": {"accountFilter": "currency == USD"}})
+    await world.add_bill("b", "a")
+    found = await state(world, "b")
+    assert found.state is State.OUT_OF_SCOPE
+    assert "account filter: currency == USD" in found.reason
+    assert [gap.count for gap in (await summed(world)).unmatched] == [1]
+
+
+async def test_a_bill_on_which_the_filter_comes_to_nothing_is_held_whatever_became_of_an_older_version(
+    world: World,
+) -> None:
+    await world.deliver(await world.send("b", "a"))
+    await world.change("integrations", "int", body={"configData": {"accountFilter": "1 / 0 == 1"}})
+    assert (await state(world, "b")).state is State.DELIVERED
+    await world.dispatch(await world.add_bill("b", "a", revision=2))
+    await world.dispatch(await world.add_bill("c", "b"))
+    for bill in "bc":
+        found = await state(world, bill)
+        assert found.state is State.HELD
+        assert "division by zero" in found.reason
+    (total,) = (await summed(world)).totals
+    assert (total.state, total.count, total.total) == (State.HELD, 2, Decimal("20.00"))
+    assert (await summed(world)).unmatched == []
+
+
 # Gaps
 
 
@@ -146,6 +173,13 @@ async def test_without_any_integration_every_bill_is_one_of_none(world: World) -
 
 
 # Any history
+
+
+async def applied(world: World, scopes: dict[str, Scope]) -> dict[str, Scope]:
+    """The scopes with their account filters applied to all accounts."""
+    async with world.db.hot() as connection:
+        found = await filtered(connection, ORG, list(scopes.values()))
+    return dict(zip(scopes, found, strict=True))
 
 
 @dataclass
@@ -232,6 +266,7 @@ class History:
             "restrictedAccountIds": ["b"],
             "sendFrom": "2026-10-01",
             "onlySendOnApproval": True,
+            "accountFilter": self.random.choice(["id == a", "id == b ? 1 / 0 == 1 : true", "true"]),
         }
         return {name: value for name, value in options.items() if self.random.random() < 0.3}
 
@@ -269,18 +304,20 @@ async def test_after_any_history_each_pair_has_one_state_and_the_sums_are_the_li
         (row["tenant"], row["entity_id"]): row["version"]
         for row in await world.rows("SELECT * FROM ledger WHERE state = 'done' AND document = 'invoice'")
     }
+    scopes = await applied(world, {id: scope_of(row["body"]["configData"]) for id, row in senders.items()})
     tenants = {None: None, "cred": TENANT, "other": "STRIPE_TEST:acct_2"}
     for each in found:
         sender = senders[each.integration_id]
         stands = ledger.get((tenants[sender["credential_id"]], each.bill.id)) == each.bill.revision
         assert not stands or each.state is State.DELIVERED
         if each.run_id is None:
-            verdict, _ = decide(scope_of(sender["body"]["configData"]), each.bill)
+            verdict, _ = decide(scopes[each.integration_id], each.bill)
             assert (
                 each.state
                 is {
                     Verdict.SEND: State.HELD,
                     Verdict.AWAITS_APPROVAL: State.WAITING_FOR_APPROVAL,
+                    Verdict.UNDECIDED: State.HELD,
                     Verdict.OUT_OF_SCOPE: State.OUT_OF_SCOPE,
                     Verdict.TOO_OLD: State.BEFORE_CUT_OVER,
                 }[verdict]
@@ -297,8 +334,9 @@ async def test_many_bills_lie_to_a_scope_as_one_does(world: World) -> None:
         await history.happen()
     async with world.db.hot() as connection:
         senders = await store.senders(connection, ORG)
+        scopes = await applied(world, {sender.id: sender.scope for sender in senders})
+        senders = [replace(sender, scope=scopes[sender.id]) for sender in senders]
         pairs, _ = await store.pairs(connection, ORG, senders, Wanted(), list(State), size=1000, token=None)
-    scopes = {sender.id: sender.scope for sender in senders}
     assert pairs
     for pair in pairs:
         assert pair.facts.position == position_of(scopes[pair.integration_id], pair.bill)

@@ -15,6 +15,7 @@ from tollbridge.domain.integrations import Cause, Verdict, decide, scope_of
 from tollbridge.domain.runs import HoldReason, RunState, RunStatus
 from tollbridge.services import runs
 from tollbridge.services.dispatch import count_in_scope, dispatch_bills, send_existing
+from tollbridge.services.filtering import filtered
 from tollbridge.store.db import raw
 
 WRONG = Fault(FaultKind.INVALID, "stripe.bad", "Stripe refused the line.", "Repair the bill.")
@@ -151,6 +152,9 @@ async def test_existing_bills_are_sent_once_and_counted_before(world: World) -> 
         {"sendFrom": "2026-10-03"},
         {"onlySendOnApproval": True},
         {"accountIds": ["a"], "sendFrom": "2026-10-02", "onlySendOnApproval": True},
+        {"accountFilter": "address.country == US"},
+        {"accountFilter": "address.country == US", "onlySendOnApproval": True},
+        {"accountFilter": "id == a ? 1 / 0 == 1 : true"},
     ],
 )
 async def test_the_count_and_the_decision_know_the_same_scope(world: World, config: dict[str, object]) -> None:
@@ -159,9 +163,74 @@ async def test_the_count_and_the_decision_know_the_same_scope(world: World, conf
     bills[6:] = [replace(bill, status="APPROVED") for bill in bills[6:]]
     for bill in bills:
         await world.change("bills", bill.id, status=bill.status)
-    sent = [bill for bill in bills if decide(scope_of(config), bill)[0] is Verdict.SEND]
+    await _set_country(world, "a", "US")
     async with world.db.transaction() as tx:
-        assert (await count_in_scope(tx, ORG, "int")).count == len(sent)
+        (scope,) = await filtered(await raw(tx), ORG, [scope_of(config)])
+        sent = [bill for bill in bills if decide(scope, bill)[0] is Verdict.SEND]
+        counted = await count_in_scope(tx, ORG, "int")
+    assert (counted.count, counted.undecided) == (len(sent), len(scope.by_filter.undecided))
+    assert await send_existing(world.db, CALLER, "int") == len(sent)
+
+
+# Account filters
+
+
+async def test_two_integrations_share_the_bills_by_the_country_of_their_accounts(world: World) -> None:
+    await world.change("integrations", "int", body={"configData": {"accountFilter": "address.country == US"}})
+    await world.add_integration("uk", accountFilter="address.country == UK")
+    await _set_country(world, "a", "US")
+    await _set_country(world, "b", "UK")
+    bills = [await world.add_bill("one", "a"), await world.add_bill("two", "b")]
+    decisions = {(each.bill_id, each.integration_id): each for each in await world.dispatch(*bills)}
+    assert {key for key, each in decisions.items() if each.verdict is Verdict.SEND} == {("one", "int"), ("two", "uk")}
+    assert "account filter: address.country == UK" in decisions["one", "uk"].reason
+    assert len(await world.jobs()) == 2
+
+
+async def test_a_filter_sees_the_account_as_it_is_when_the_bill_comes(world: World) -> None:
+    await world.change("integrations", "int", body={"configData": {"accountFilter": "address.country == US"}})
+    (before,) = await world.dispatch(await world.add_bill("one", "a"))
+    await _set_country(world, "a", "US")
+    (after,) = await world.dispatch(await world.add_bill("two", "a"))
+    assert (before.verdict, after.verdict) == (Verdict.OUT_OF_SCOPE, Verdict.SEND)
+
+
+async def test_a_bill_on_which_the_filter_comes_to_nothing_is_told_to_people_and_sent_once_it_is_mended(
+    world: World,
+) -> None:
+    await world.change("integrations", "int", body={"configData": {"accountFilter": "1 / customFields.seats > 0"}})
+    await _change_account(world, "a", customFields={"seats": 0})
+    (decision,) = await world.dispatch(await world.add_bill("bill", "a"))
+    assert (decision.verdict, decision.run_id) == (Verdict.UNDECIDED, None)
+    assert "division by zero, at line 1, column 3" in decision.reason
+    (event,) = await world.rows("SELECT * FROM events")
+    assert (event["name"], event["resource_id"], event["integration_id"]) == (
+        "integration.validation.error",
+        "bill",
+        "int",
+    )
+    assert event["body"]["eventData"]["newDto"]["message"] == decision.reason
+    assert await send_existing(world.db, CALLER, "int") == 0
+    await _change_account(world, "a", customFields={"seats": 5})
+    assert await send_existing(world.db, CALLER, "int") == 1
+
+
+async def test_taking_back_an_approval_cancels_also_what_a_filter_leaves_out_by_now(world: World) -> None:
+    await world.change("integrations", "int", body={"configData": {"onlySendOnApproval": True}})
+    bill = await world.add_bill("bill", "a")
+    (sent,) = await world.dispatch(replace(bill, status="APPROVED"), cause=Cause.APPROVED)
+    config = {"onlySendOnApproval": True, "accountFilter": "1 / 0 == 1"}
+    await world.change("integrations", "int", body={"configData": config})
+    (cancelled,) = await world.dispatch(bill, cause=Cause.WITHDRAWN)
+    assert (cancelled.verdict, cancelled.run_id) == (Verdict.CANCELLED, sent.run_id)
+
+
+async def _set_country(world: World, account: str, country: str) -> None:
+    await _change_account(world, account, address={"country": country})
+
+
+async def _change_account(world: World, account: str, **fields: object) -> None:
+    await world.change("accounts", account, body={"name": account, "code": account, **fields})
 
 
 async def test_a_replay_looks_first_and_follows_a_failed_run(world: World) -> None:

@@ -8,10 +8,10 @@ from datetime import timedelta
 import pytest
 
 from tests.services.notifying_world import AWAY, NotifyingWorld
-from tests.services.world import LEASE, ORG
+from tests.services.world import CALLER, LEASE, ORG
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.runs import HoldReason, RunState, RunStatus
-from tollbridge.services import notifying, runs, work
+from tollbridge.services import clock, notifying, redelivery, runs, work
 from tollbridge.store.db import Database
 
 
@@ -230,3 +230,33 @@ async def test_a_patient_schedule_tries_eight_times_within_twenty_eight_hours(wo
         world.now = change.due_at or world.now
     assert (await world.run(run_id)).attempt == 8
     assert timedelta(hours=27) < last - began < timedelta(hours=31)
+
+
+async def test_that_telling_of_an_error_failed_is_told_to_nobody(world: NotifyingWorld) -> None:
+    await world.add_rule("errors", event="integration.perform.error")
+    await world.link("errors")
+    [first] = await world.fire()
+    await world.fail()
+    [echo] = [row["id"] for row in await world.rows("SELECT id FROM runs WHERE id <> $1", first)]
+    assert (await world.run(echo)).entity_id == "errors"
+    await world.fail()
+    assert (await world.run(echo)).state is RunState.FAILED
+    assert len(await world.states()) == 2
+    assert len(await world.rows("SELECT FROM events WHERE name = 'integration.perform.error'")) == 2
+
+
+async def test_a_test_that_fails_is_no_error_of_an_integration(world: NotifyingWorld) -> None:
+    test = await redelivery.send_test(world.db, CALLER, "hook")
+    world.now = clock.now()
+    await world.fail()
+    assert (await world.run(test.id)).state is RunState.FAILED
+    assert not await world.rows("SELECT FROM events")
+    assert not await world.rows("SELECT FROM alerts")
+
+
+async def test_a_webhook_whose_receiver_is_gone_is_made_inactive(world: NotifyingWorld) -> None:
+    await notifying.deactivate(world.db, "hook", world.now)
+    [webhook] = await world.rows("SELECT active, version, body FROM webhooks")
+    assert (webhook["active"], webhook["version"], webhook["body"]) == (False, 2, {"active": False})
+    [held] = await world.fire()
+    assert (await world.run(held)).hold_reason is HoldReason.DISABLED

@@ -7,10 +7,10 @@ from datetime import timedelta
 import pytest
 
 from tests.services.notifying_world import AWAY, NotifyingWorld
-from tests.services.world import CALLER, NOW
+from tests.services.world import CALLER, NOW, ORG
 from tollbridge.domain.errors import Conflict, NotFound
 from tollbridge.domain.runs import HoldReason, RunState
-from tollbridge.services import bringing_back, clock, redelivery
+from tollbridge.services import bringing_back, clock, redelivery, runs
 from tollbridge.services.bringing_back import State
 from tollbridge.store.db import Database
 
@@ -167,6 +167,8 @@ async def test_a_new_failure_holds_the_rest_and_starting_anew_goes_on_with_it(wo
     held = [run for id in made if (run := await world.run(id)).state is RunState.HELD]
     assert {run.hold_reason for run in held} == {HoldReason.RECOVERING}
     assert len(held) == 2
+    async with world.db.transaction() as tx:
+        assert await runs.release_for_integration(tx, ORG, "rule-hook", world.now) == 0
     assert await world.claim() == []
     await bringing_back.start(world.db, CALLER, "hook")
     await gather(world)

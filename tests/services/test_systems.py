@@ -28,7 +28,9 @@ def test_an_unknown_system_is_refused_with_a_suggestion() -> None:
     ("config", "field", "words"),
     [
         ({"acountIds": []}, "configData.acountIds", "Did you mean accountIds?"),
-        ({"accountFilter": "address.country == US"}, "configData.accountFilter", "accountIds or restrictedAccountIds"),
+        ({"accountFilter": "adress.country == US"}, "configData.accountFilter", "Did you mean address.country?"),
+        ({"accountFilter": "currency = USD"}, "configData.accountFilter", "line 1, column 10"),
+        ({"accountFilter": 5}, "configData.accountFilter", "is 5"),
         ({"accountIds": "a"}, "configData.accountIds", "should be a list"),
         ({"accountIds": ["a", 5]}, "configData.accountIds[1]", "is 5"),
         ({"splitUsageLines": "DAY"}, "configData.splitUsageLines", "'BILL', 'PRODUCT', 'AGGREGATION' or 'LINE'"),
@@ -48,6 +50,7 @@ def test_a_bad_option_is_refused_by_name(config: dict[str, Any], field: str, wor
 
 def test_options_of_all_layers_lie_side_by_side() -> None:
     config = {"accountIds": ["a"], "onlySendOnApproval": True, "sendFrom": "2026-01-01", "finish": "send"}
+    config |= {"accountFilter": "address.country == US AND customFields.tier != 'test'"}
     systems.check_config(STRIPE, "Bill", config)
 
 

@@ -13,9 +13,11 @@ from tollbridge.api.wire import (
     Many,
     MayRead,
     MayWriteBilling,
+    Order,
     Paging100,
     TheParts,
     described,
+    instant_of,
     listed,
     timestamp,
 )
@@ -39,6 +41,7 @@ def _filters(
     notificationId: Annotated[str | None, Query(description="Id of a rule that fired.")] = None,
     notificationCode: Annotated[str | None, Query(description="Code of a rule that fired.")] = None,
     includeActioned: Annotated[bool | None, Query(description="Default: false, unless ids are given.")] = None,
+    since: Annotated[str | None, Query(description="Only what came in then or later. An extension.")] = None,
 ) -> Filters:
     others = {
         "eventName": eventName,
@@ -47,6 +50,7 @@ def _filters(
         "resourceId": resourceId,
         "notificationId": notificationId,
         "notificationCode": notificationCode,
+        "since": since,
     }
     given = [name for name, value in others.items() if value]
     if ids and (given or includeActioned is not None):
@@ -65,15 +69,21 @@ def _filters(
         rule_id=notificationId or None,
         rule_code=notificationCode or None,
         actioned=bool(ids) or bool(includeActioned),
+        since=instant_of(since, "since"),
     )
 
 
 @router.get("")
 async def list_events(
-    parts: TheParts, caller: MayRead, paging: Paging100, filters: Annotated[Filters, Depends(_filters)]
+    parts: TheParts,
+    caller: MayRead,
+    paging: Paging100,
+    filters: Annotated[Filters, Depends(_filters)],
+    order: Annotated[Order, Query(description="By when they came in. An extension.")] = Order.DESC,
 ) -> Json:
-    """Events, newest first by when they came in."""
-    page = await events.page(parts.db, caller, filters, paging.size, paging.token)
+    """Events, newest first by when they came in unless `order` says otherwise."""
+    ascending = order is Order.ASC
+    page = await events.page(parts.db, caller, filters, paging.size, paging.token, ascending=ascending)
     return listed([wire(each) for each in page.data], page.next_token)
 
 

@@ -146,7 +146,7 @@ def _saved(saved: Integration) -> dict[str, Any]:
 
 
 def _scope(scope: InScope) -> dict[str, Any]:
-    return {"count": scope.count, "totals": dict(scope.sums)}
+    return {"count": scope.count, "totals": dict(scope.sums), "undecidedAccounts": scope.undecided}
 
 
 def _with_run(found: Integration) -> dict[str, Any]:

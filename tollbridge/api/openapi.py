@@ -19,6 +19,7 @@ from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.catalog import ACCOUNT, BILL_CONFIG, EXTERNAL_MAPPING, PRODUCT
 from tollbridge.domain.event_types import Category
 from tollbridge.domain.fields import Shape
+from tollbridge.domain.rules import RULE
 from tollbridge.domain.runs import RunState, RunStatus
 from tollbridge.domain.schedules import SCHEDULED_EVENT
 from tollbridge.services import integrations, service_users, users, webhooks
@@ -76,6 +77,7 @@ _RUN = {
     "revision": _COUNT,
     **_texts("entityType entityId destination destinationId error url externalId parentIntegrationRunId hint note"),
     **_texts("flow system holdReason faultKind faultCode accountId integrationId credentialId replayOf currency"),
+    **_texts("eventId messageId"),
 }
 _INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
 _INVITATION = {"accepted": _FLAG, **_texts("invitingPrincipalId link")}
@@ -167,6 +169,15 @@ COMPONENTS: Mapping[str, Schema] = {
     "LineItem": _object({**bill_shape.LINE.schema["properties"], "billId": _TEXT}, "id"),
     "Message": _object({"message": _TEXT}, "message"),
     "Product": _entity(PRODUCT),
+    "Rule": _entity(RULE),
+    "RuleTrial": _object(
+        {
+            "success": {"type": "boolean"},
+            "errorMessage": {**_TEXT, "description": "What is wrong with the calculation, with its place."},
+            "fires": {"type": "boolean", "description": "Whether it is true of the event, where one was named."},
+        },
+        "success",
+    ),
     "Run": _object({**_AUDIT, **_RUN}, "id", "status", "entityType", "entityId", "destination"),
     "ScheduledEvent": _entity(SCHEDULED_EVENT),
     "ServiceUser": _entity(service_users.BODY),
@@ -191,6 +202,7 @@ _OF_NOUN = {
     "integrationruns": "Run",
     "invitations": "Invitation",
     "lineitems": "LineItem",
+    "notifications": "Rule",
     "products": "Product",
     "scheduledevents": "ScheduledEvent",
     "serviceusers": "ServiceUser",
@@ -209,6 +221,7 @@ _OF_OPERATION = {
     "delete_integration": "Integration",
     "disable_integration": "Integration",
     "enable_integration": "Integration",
+    "evaluate_calculation": "RuleTrial",
     "get_by_entity": "Integration",
     "get_event_fields": "EventFields",
     "get_event_types": "EventTypes",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-from enum import StrEnum
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends
@@ -17,6 +16,7 @@ from tollbridge.api.wire import (
     Many,
     MayDeliver,
     MayRead,
+    Order,
     Paging200,
     TheParts,
     described,
@@ -34,13 +34,6 @@ from tollbridge.services.runs import LoggedStep, Run, RunLog
 router = APIRouter(prefix=f"{ORG}/integrationruns", tags=["Integration runs"])
 BARE = described(extension=True)
 NO_IDS: list[str] = []
-
-
-class Order(StrEnum):
-    """By creation: oldest or newest first."""
-
-    ASC = "ASC"
-    DESC = "DESC"
 
 
 def _window(
@@ -73,8 +66,9 @@ async def list_all_runs(
     credentialId: str | None = None,
     entityType: str | None = None,
     entityId: str | None = None,
+    eventId: str | None = None,
 ) -> Json:
-    chosen = {"integration_id": integrationId, "credential_id": credentialId}
+    chosen = {"integration_id": integrationId, "credential_id": credentialId, "event_id": eventId}
     return await _list(parts, caller, window, **chosen, entity_type=entityType, entity_id=entityId)
 
 
@@ -203,6 +197,8 @@ def _run(run: Run) -> dict[str, Any]:
         "accountId": run.account_id,
         "integrationId": run.integration_id,
         "credentialId": run.credential_id,
+        "eventId": run.event_id,
+        "messageId": run.message_id,
         "replayOf": run.replay_of,
         "total": run.total,
         "currency": run.currency,

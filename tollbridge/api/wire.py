@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from fastapi import Depends, Query, Request, Response
@@ -142,6 +143,13 @@ Paging200 = Annotated[Paging, Depends(_paging200)]
 
 def _split(values: list[str]) -> list[str]:
     return [part for value in values for part in value.split(",") if part]
+
+
+class Order(StrEnum):
+    """By when they were made: oldest or newest first."""
+
+    ASC = "ASC"
+    DESC = "DESC"
 
 
 Many = Annotated[list[str], Query(), AfterValidator(_split)]

@@ -39,6 +39,20 @@ def credentials(ctx: typer.Context, incomplete: str) -> Offers:
     return _offer(ctx, incomplete, lambda client: _named(client, "integrationcredentials"))
 
 
+def webhooks(ctx: typer.Context, incomplete: str) -> Offers:
+    """Ids and names of webhooks."""
+    return _offer(ctx, incomplete, lambda client: _named(client, "integrationdestinations/webhooks"))
+
+
+def rules(ctx: typer.Context, incomplete: str) -> Offers:
+    """Codes of rules."""
+    return _offer(
+        ctx,
+        incomplete,
+        lambda client: ((each["code"], each["name"]) for each in client.pages("notifications", "configurations")),
+    )
+
+
 def service_users(ctx: typer.Context, incomplete: str) -> Offers:
     """Ids of service users."""
     return _offer(ctx, incomplete, lambda client: ((each["id"], each["name"]) for each in client.pages("serviceusers")))
@@ -84,7 +98,7 @@ def _runs(client: Client) -> Iterator[tuple[str, str]]:
 
 
 def _named(client: Client, collection: str) -> Iterator[tuple[str, str]]:
-    for each in client.pages(collection):
+    for each in client.pages(*collection.split("/")):
         name = str(each.get("name") or "")
         yield each["id"], name
         # Shells take words apart at spaces.

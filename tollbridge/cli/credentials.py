@@ -50,7 +50,7 @@ def create(
 
     client = Client(read_profile(profile))
     body: dict[str, Any] = {"destination": system, "name": name, **read_pairs(fields)}
-    body[secret_field(client, system)] = _secret(secret_env)
+    body[secret_field(client, system)] = read_secret(secret_env)
     made = client.call("POST", "integrationcredentials", body=body)
     if as_json:
         put_json(made)
@@ -101,7 +101,8 @@ def read_pairs(given: list[str] | None) -> dict[str, Any]:
     return values
 
 
-def _secret(variable: str | None) -> str:
+def read_secret(variable: str | None) -> str:
+    """A secret from that environment variable, or else from a prompt or the first line of standard input."""
     if variable is not None:
         secret = os.environ.get(variable, "")
         if not secret:

@@ -63,6 +63,9 @@ def create(
         if waiting.get("count"):
             say(f"Bills here already that could be sent: {waiting['count']} ({_sums(waiting['totals'])}).")
             say(f"hint: tollbridge integrations send {made['id']}")
+        if waiting.get("undecidedAccounts"):
+            say(f"Accounts for which the account filter comes to nothing: {waiting['undecidedAccounts']}.")
+            say("hint: tollbridge bills list --state held tells why")
 
 
 @app.command("list")

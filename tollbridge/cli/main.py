@@ -28,12 +28,16 @@ from tollbridge.cli import (
     init,
     integrations,
     keys,
+    listen,
     migrate,
     preview,
     processes,
+    rules,
     runs,
     service_users,
+    trigger,
     users,
+    webhooks,
 )
 from tollbridge.cli.common import Exit, complain, exit_code
 from tollbridge.cli.output import set_quiet
@@ -61,6 +65,10 @@ app.add_typer(bills.app, name="bills")
 app.command("preview")(preview.preview)
 app.add_typer(runs.app, name="runs")
 app.add_typer(events.app, name="events")
+app.add_typer(rules.app, name="rules")
+app.command("trigger")(trigger.trigger)
+app.command("listen")(listen.listen)
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
@@ -85,9 +93,9 @@ Over the API, by profile
   import        bills, accounts, products, mappings, events from JSONL, CSV or FOCUS
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
-  alerts        what is wrong now: list, show, take, close
-  credentials   secrets of vendors: create, list
-  integrations  what is sent where: create, list, enable, send
+  rules         which events are told to webhooks: create, try; alerts: what is wrong now
+  webhooks      where notifications go: create, link, verify; listen and trigger for who receives them
+  credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
   users         people who use the Console: invite, list, update, delete, sessions
   service-users programs that use the API, and their access keys
   audit         who changed what; accounts: erase a person's data

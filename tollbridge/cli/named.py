@@ -11,9 +11,9 @@ if TYPE_CHECKING:
 
 
 def id_of(client: Client, collection: str, noun: str, text: str, option: str) -> str:
-    """The id of the one in this list with this id or name; raises Invalid unless it is exactly one."""
-    known = list(client.pages(collection))
-    found = [each["id"] for each in known if text in (each["id"], each.get("name"))]
+    """The id of the one in this list with this id, name or code; raises Invalid unless it is exactly one."""
+    known = list(client.pages(*collection.split("/")))
+    found = [each["id"] for each in known if text in (each["id"], each.get("name"), each.get("code"))]
     if len(found) != 1:
         names = ", ".join(str(each.get("name")) for each in known[:8])
         raise Invalid(

@@ -153,7 +153,7 @@ def _invalid(text: str, at: int, what: str, field: str, hint: str | None) -> Inv
 
 
 def caret(text: str, at: int) -> str:
-    """The line of the text with a caret below the place, and the place in words."""
+    """The place in words, and the line of the text with a caret below it."""
     start = text.rfind("\n", 0, at) + 1
     end = text.find("\n", at)
     line = text[start : len(text) if end < 0 else end]
@@ -161,8 +161,12 @@ def caret(text: str, at: int) -> str:
     # A long line is shown around the place.
     cut = max(0, column - 60)
     shown = "".join(character if character.isprintable() else " " for character in line[cut : cut + 120])
-    number = text.count("\n", 0, at) + 1
-    return f"line {number}, column {column + 1}:\n{shown}\n{' ' * (column - cut)}^"
+    return f"{place(text, at)}:\n{shown}\n{' ' * (column - cut)}^"
+
+
+def place(text: str, at: int) -> str:
+    """The place in words, counted from one."""
+    return f"line {text.count(chr(10), 0, at) + 1}, column {at - text.rfind(chr(10), 0, at)}"
 
 
 class _Compiler:
@@ -520,8 +524,7 @@ def _round(arguments: list[Value], at: int) -> Value:
     places = int(scale)
     if -int(value.as_tuple().exponent) <= places:
         return value
-    shifted = value.scaleb(places).to_integral_value(ROUND_HALF_UP).scaleb(-places)
-    return _number(shifted)
+    return value.quantize(Decimal((0, (1,), -places)), ROUND_HALF_UP, _CONTEXT)
 
 
 def _first_known(arguments: list[Value], at: int) -> Value:

@@ -61,7 +61,10 @@ ASK = Correction()
 
 @dataclass(frozen=True, slots=True)
 class Earlier:
-    """What the ledger knows of earlier versions: the latest of them, and its document where it was delivered."""
+    """What the ledger knows of what was sent before: the latest version, and its document where it was delivered.
+
+    It is the present version where an earlier run of it left something there and a replay goes on.
+    """
 
     version: int
     external_id: str | None = None

@@ -7,7 +7,7 @@ later. No decision about what is sent; that is `domain.integrations.decide`.
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import StrEnum
 from itertools import product
 
@@ -23,7 +23,8 @@ class DeliveryState(StrEnum):
     RUNNING = "running"
     """A run is queued, at work, or waits for its next attempt: nobody needs to act."""
     HELD = "held"
-    """It goes on when a person acts: a run is held, or the bill is in scope and was never sent."""
+    """It goes on when a person acts: a run is held, the bill is in scope and was never sent, or the account filter came
+    to nothing for its account."""
     FAILED = "failed"
     WAITING_FOR_APPROVAL = "waiting_for_approval"
     SUPERSEDED = "superseded"
@@ -63,6 +64,7 @@ _OF_VERDICT = {
     Verdict.OUT_OF_SCOPE: DeliveryState.OUT_OF_SCOPE,
     Verdict.TOO_OLD: DeliveryState.BEFORE_CUT_OVER,
     Verdict.AWAITS_APPROVAL: DeliveryState.WAITING_FOR_APPROVAL,
+    Verdict.UNDECIDED: DeliveryState.HELD,
 }
 MATCHED = frozenset(DeliveryState) - {DeliveryState.OUT_OF_SCOPE, DeliveryState.BEFORE_CUT_OVER}
 """States in which an integration counts as responsible for the bill."""
@@ -72,11 +74,15 @@ def state_of(facts: DeliveryFacts) -> DeliveryState:
     """The one state of a bill in an integration."""
     if facts.done:
         return DeliveryState.DELIVERED
-    if facts.run is not None and (facts.present or facts.run in (RunState.RUNNING, RunState.WAITING)):
+    if facts.run is not None and _run_counts(facts):
         return _OF_RUN[facts.run]
     if facts.position.verdict is not Verdict.SEND:
         return _OF_VERDICT[facts.position.verdict]
     return DeliveryState.HELD if facts.run is None else DeliveryState.SUPERSEDED
+
+
+def _run_counts(facts: DeliveryFacts) -> bool:
+    return facts.present or facts.run in (RunState.RUNNING, RunState.WAITING)
 
 
 def facts_of(states: Collection[DeliveryState]) -> list[DeliveryFacts]:
@@ -85,7 +91,7 @@ def facts_of(states: Collection[DeliveryState]) -> list[DeliveryFacts]:
         DeliveryFacts(run, present, done, Position(*position))
         for run in (None, *_OF_RUN)
         for present, done in product((False, True), repeat=2)
-        for position in product((False, True), repeat=4)
+        for position in product((False, True), repeat=len(fields(Position)))
         if run is not None or not present
     )
     return [facts for facts in all_facts if state_of(facts) in states]
@@ -109,6 +115,8 @@ def reason_of(
     match state_of(facts):
         case DeliveryState.DELIVERED:
             return f"It stands there as {document}."
+        case DeliveryState.HELD if facts.position.verdict is Verdict.UNDECIDED and not _run_counts(facts):
+            return verdict_reason
         case DeliveryState.HELD if facts.run is None:
             return "The bill is in scope, but came in when the integration was not there to send it; send it now."
         case DeliveryState.HELD:

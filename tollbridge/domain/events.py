@@ -88,14 +88,14 @@ def run_failed(
     now: datetime,
     *,
     org_id: str,
-    run_id: str,
+    run_id: str | None,
     integration_id: str | None,
     account_id: str | None,
     entity_id: str,
 ) -> Event:
     """The error event of a run that will not go on by itself: the cause in the vendor's words, with the way out."""
     told: dict[str, Any] = {
-        "message": f"{fault.message} {fault.hint}",
+        "message": f"{fault.message} {fault.hint}".strip(),
         "code": fault.code,
         "action": fault.rule.action,
         "runId": run_id,

@@ -175,9 +175,10 @@ def number(*, least: Decimal | None = None, above: Decimal | None = None) -> Rul
             refuse(path, value, expected)
         return value
 
-    schema = {"type": "number"}
-    schema |= {"minimum": least} if least is not None else {}  # type: ignore[dict-item]
-    schema |= {"exclusiveMinimum": above} if above is not None else {}  # type: ignore[dict-item]
+    schema: dict[str, Any] = {"type": "number"}
+    # The document that describes us is written by others, who know no Decimal.
+    schema |= {"minimum": float(least)} if least is not None else {}
+    schema |= {"exclusiveMinimum": float(above)} if above is not None else {}
     return Rule(check, schema, expected=expected)
 
 

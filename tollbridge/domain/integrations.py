@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from functools import cache
@@ -54,6 +54,13 @@ class BillOptions(Options):
     only_send_on_approval: Annotated[
         bool, Field(description="Send a bill only when it is approved, not whenever it is calculated.")
     ] = False
+    account_filter: Annotated[
+        str | None,
+        Field(
+            description="Send only for the accounts for which this calculation is true, such as "
+            "`address.country == US`. Empty: for all accounts."
+        ),
+    ] = None
     send_from: Annotated[
         date | None,
         Field(description="The cut-over: bills dated before this day are never sent. Empty: no bill is too old."),
@@ -130,6 +137,8 @@ class Verdict(StrEnum):
     OUT_OF_SCOPE = "OUT_OF_SCOPE"
     TOO_OLD = "TOO_OLD"
     AWAITS_APPROVAL = "AWAITS_APPROVAL"
+    UNDECIDED = "UNDECIDED"
+    """The account filter came to nothing for its account: nobody knows, and a person must see to it."""
     ALREADY = "ALREADY"
     """A run carries, or carried, this revision of the bill."""
     CANCELLED = "CANCELLED"
@@ -158,19 +167,46 @@ def _wire_names(model: type[BaseModel]) -> frozenset[str]:
 
 
 @dataclass(frozen=True, slots=True)
+class Filtered:
+    """What an account filter came to: the accounts that it leaves out, and why nothing can be said of others."""
+
+    left_out: frozenset[str] = frozenset()
+    undecided: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """Which bills an integration sends: accounts (empty: all), accounts never, the cut-over, approved bills only."""
+    """Which bills an integration sends: accounts (empty: all), accounts never, the cut-over, approved bills only, and
+    the accounts that its filter lets through.
+
+    `filtered` is what the filter came to, once it was applied to the accounts that matter.
+    """
 
     account_ids: tuple[str, ...] = ()
     restricted_account_ids: tuple[str, ...] = ()
     send_from: date | None = None
     approved_only: bool = False
+    account_filter: str | None = None
+    filtered: Filtered | None = None
+
+    @property
+    def by_filter(self) -> Filtered:
+        """What the filter came to; a scope whose filter was not applied cannot decide."""
+        if self.filtered is None and self.account_filter:
+            raise ValueError(f"the account filter was not applied: {self.account_filter}")
+        return self.filtered or Filtered()
 
 
 def scope_of(config: Mapping[str, Any]) -> Scope:
     """The scope that a stored `configData` sets."""
     shared, bills = read_layer(GlobalOptions, config), read_layer(BillOptions, config)
-    return Scope(shared.account_ids, shared.restricted_account_ids, bills.send_from, bills.only_send_on_approval)
+    return Scope(
+        shared.account_ids,
+        shared.restricted_account_ids,
+        bills.send_from,
+        bills.only_send_on_approval,
+        bills.account_filter or None,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,16 +215,20 @@ class Position:
 
     unlisted: bool
     restricted: bool
+    filtered: bool
     too_old: bool
     unapproved: bool
+    undecided: bool
 
     @property
     def verdict(self) -> Verdict:
-        if self.unlisted or self.restricted:
+        if self.unlisted or self.restricted or self.filtered:
             return Verdict.OUT_OF_SCOPE
         if self.too_old:
             return Verdict.TOO_OLD
-        return Verdict.AWAITS_APPROVAL if self.unapproved else Verdict.SEND
+        if self.unapproved:
+            return Verdict.AWAITS_APPROVAL
+        return Verdict.UNDECIDED if self.undecided else Verdict.SEND
 
 
 def position_of(scope: Scope, bill: BillFacts) -> Position:
@@ -196,9 +236,16 @@ def position_of(scope: Scope, bill: BillFacts) -> Position:
     return Position(
         unlisted=bool(scope.account_ids) and bill.account_id not in scope.account_ids,
         restricted=bill.account_id in scope.restricted_account_ids,
+        filtered=bill.account_id in scope.by_filter.left_out,
         too_old=scope.send_from is not None and bill.bill_date < scope.send_from,
-        unapproved=scope.approved_only and bill.status != BillStatus.APPROVED,
+        unapproved=unapproved(scope, bill),
+        undecided=bill.account_id in scope.by_filter.undecided,
     )
+
+
+def unapproved(scope: Scope, bill: BillFacts) -> bool:
+    """Whether the bill lacks the approval that the integration asks for, whatever else."""
+    return scope.approved_only and bill.status != BillStatus.APPROVED
 
 
 def correction_of(config: Mapping[str, Any]) -> Correction:
@@ -213,12 +260,21 @@ def decide(scope: Scope, bill: BillFacts) -> tuple[Verdict, str]:
     match position.verdict:
         case Verdict.OUT_OF_SCOPE if position.unlisted:
             reason = f"Account {bill.account_id} is not among the integration's account ids."
-        case Verdict.OUT_OF_SCOPE:
+        case Verdict.OUT_OF_SCOPE if position.restricted:
             reason = f"Account {bill.account_id} is among the integration's restricted account ids."
+        case Verdict.OUT_OF_SCOPE:
+            reason = (
+                f"Account {bill.account_id} is left out by the integration's account filter: {scope.account_filter}"
+            )
         case Verdict.TOO_OLD:
             reason = f"The bill is dated {bill.bill_date}, before the cut-over on {scope.send_from}."
         case Verdict.AWAITS_APPROVAL:
             reason = "The bill is sent when it is approved."
+        case Verdict.UNDECIDED:
+            reason = (
+                f"The integration's account filter came to nothing for account {bill.account_id}: "
+                f"{scope.by_filter.undecided[bill.account_id]}. Mend the filter or the account, then send the bill."
+            )
         case _:
             reason = "The bill is in scope."
     return position.verdict, reason

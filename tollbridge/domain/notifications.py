@@ -107,7 +107,7 @@ def change_secret(present: Mapping[str, Any], given: Mapping[str, Any], now: dat
     """
     changed = {**present, **given}
     if changed["secret"] != present["secret"]:
-        changed |= {"previousSecret": present["secret"], "previousUntil": (now + BOTH_SIGN).isoformat()}
+        changed |= {"previousSecret": present["secret"], "previousUntil": moment(now + BOTH_SIGN)}
     return changed
 
 

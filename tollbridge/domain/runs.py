@@ -139,6 +139,7 @@ class RunFilter:
     destination_id: str | None = None
     integration_id: str | None = None
     credential_id: str | None = None
+    event_id: str | None = None
     status: RunStatus | None = None
     started_after: datetime | None = None
     started_until: datetime | None = None

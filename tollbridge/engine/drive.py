@@ -190,7 +190,9 @@ class Drive:
         """What keeps the flow from looking at what stands of earlier versions: a write of theirs that may still take
         effect, or a connector that knows no corrections."""
         run = self._run
-        if run.earlier is None and run.flow is not Flow.WITHDRAW:
+        # What an earlier run of this very version sent is found again by the steps.
+        sent_before = run.earlier is not None and run.earlier.version < run.revision
+        if not sent_before and run.flow is not Flow.WITHDRAW:
             return None
         row = run.ledgers.get((run.entity_type, run.entity_id, "invoice"))
         if row is not None and row.uncertain_since and (row.version < run.revision or run.flow is Flow.WITHDRAW):

@@ -13,7 +13,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -23,7 +23,7 @@ from tollbridge.connectors.base import Connector, Sending, connector_of, read_cr
 from tollbridge.domain.conversation import StepDone, StepKind
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request, Step
-from tollbridge.domain.notifications import ANSWER_KEPT, Receiver
+from tollbridge.domain.notifications import ANSWER_KEPT, SYSTEM, Receiver
 from tollbridge.domain.runs import Change, Flow, RunState
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.redact import HIDDEN, Redactor, secrets_of
@@ -34,15 +34,16 @@ from tollbridge.store.trouble import TRANSIENT
 
 log = structlog.get_logger(__name__)
 
-SYSTEM = "WEBHOOK"
 LOOK = 0.5
 """Seconds after which is looked for what is due, also where nobody told of it."""
 AHEAD = 4
 """Notifications that a line holds, as a multiple of its width: the next ones are there when a post ends."""
 SOON = timedelta(seconds=60)
 """A retry that is due so soon is kept in mind; a later one is found by looking."""
-ANSWERED_EARLY = 0.001
+LATE = 0.001
 """Seconds by which a timer for a retry is late, so that it is never early."""
+GONE = "webhook.gone"
+"""The code of a receiver that says that it is gone for good."""
 
 
 @dataclass(slots=True)
@@ -81,7 +82,8 @@ class Notifier:
     """The deliveries of one worker.
 
     `claim` leases what there is room for, `settle` applies what came of an attempt, `send` posts. `take` and `drop` are
-    told of every run that is held under a lease here; `holds` says whether the lease is surely still ours.
+    told of every run that is held under a lease here; `holds` says whether the lease is surely still ours. `deactivate`
+    makes a webhook inactive whose receiver is gone.
     """
 
     def __init__(
@@ -93,8 +95,10 @@ class Notifier:
         take: Callable[[str, int], None],
         drop: Callable[[str], None],
         holds: Callable[[str, int], bool],
+        deactivate: Callable[[str], Awaitable[None]],
     ) -> None:
         self._claim, self._settle, self._send, self._meter = claim, settle, send, meter
+        self._deactivate = deactivate
         self._take, self._drop, self._holds = take, drop, holds
         connector = connector_of(SYSTEM)
         assert connector is not None
@@ -160,10 +164,15 @@ class Notifier:
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
+    def _give_back(self, line: _Line) -> None:
+        """Leave to their leases what a line that grew narrow holds too much of: another worker may be luckier."""
+        while line.waiting and line.room < 0:
+            self._drop(line.waiting.pop().run_id)
+
     async def _lead(self, line: _Line, run: Claimed) -> None:
         """One attempt, whatever comes of it; a bug leaves the run to its lease."""
         try:
-            settlement, answered = await self._attempt(line, run)
+            settlement, answered = await self._attempt(run)
         except Exception:
             log.exception("notification left to its lease", run_id=run.run_id)
             settlement, answered = None, True
@@ -173,6 +182,7 @@ class Notifier:
             line.answered(run.outlet.receiver)
         else:
             line.unanswered()
+            self._give_back(line)
         self._pump(line)
         if line.room >= AHEAD * line.width // 2:
             self.tell(run.outlet.webhook_id)
@@ -186,7 +196,7 @@ class Notifier:
         finally:
             self._drop(run.run_id)
 
-    async def _attempt(self, line: _Line, run: Claimed) -> tuple[Settlement | None, bool]:
+    async def _attempt(self, run: Claimed) -> tuple[Settlement | None, bool]:
         """Post once; what follows from it, and whether there was an answer."""
         if not self._holds(run.run_id, run.fence):
             return None, True
@@ -207,6 +217,9 @@ class Notifier:
             result = _no_reply(answer)
         else:
             fault = self._connector.classify(answer)
+            if fault is not None and fault.code == GONE and run.outlet.receiver.gone_deactivates:
+                # There is nothing to try again for.
+                fault = replace(fault, kind=FaultKind.INVALID)
             result = fault if fault is not None else _outcome(flow, answer)
         done = StepDone(
             run.attempt,
@@ -252,6 +265,8 @@ class Notifier:
         if change.state is RunState.DELIVERED:
             return
         fault = settlement.result if isinstance(settlement.result, Fault) else None
+        if fault is not None and fault.code == GONE and run.outlet.receiver.gone_deactivates:
+            await self._deactivate(run.outlet.webhook_id)
         log.info(
             "notification not delivered", run_id=run.run_id, state=change.state, code=fault.code if fault else None
         )
@@ -261,7 +276,7 @@ class Notifier:
     def _remind(self, webhook_id: str, due_at: datetime) -> None:
         wait = due_at - clock.now()
         if wait <= SOON:
-            late = max(wait.total_seconds(), 0.0) + ANSWERED_EARLY
+            late = max(wait.total_seconds(), 0.0) + LATE
             asyncio.get_running_loop().call_later(late, self.tell, webhook_id)
 
     def _sender(self, outlet: Outlet) -> _Sender | Fault:

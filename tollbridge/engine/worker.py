@@ -122,6 +122,7 @@ class Worker:
             self._take,
             self._drop,
             self._holds,
+            self._deactivate,
         )
         self._claim = Group(_isolated(_patient(claim)))
         self.record = Group(_isolated(_patient(record)))
@@ -405,6 +406,9 @@ class Worker:
         if credential_id in self._shares:
             self._shares[credential_id].void()
         await work.block_until(self._db, credential_id, clock.now() + wait)
+
+    async def _deactivate(self, webhook_id: str) -> None:
+        await notifying.deactivate(self._db, webhook_id, clock.now())
 
     async def _send_notification(self, request: Request) -> Reply | NoReply:
         return await self._http.perform("", request, WEBHOOK)

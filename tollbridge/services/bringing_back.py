@@ -17,6 +17,7 @@ from tollbridge.domain.runs import RunState
 from tollbridge.services import clock, redelivery
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import load
+from tollbridge.services.webhooks import NOUN
 from tollbridge.store import notifying
 from tollbridge.store import redelivery as rows
 from tollbridge.store import runs as run_rows
@@ -63,7 +64,7 @@ class Progress:
 async def start(db: Database, caller: Caller, webhook_id: str) -> Progress:
     """Begin, or go on with what is left of an earlier one; raises NotFound, and Conflict where one is under way."""
     async with db.transaction() as tx:
-        webhook = await load(tx, webhooks, caller.org_id, webhook_id, "outgoing webhook", lock=True)
+        webhook = await load(tx, webhooks, caller.org_id, webhook_id, NOUN, lock=True)
         connection = await raw(tx)
         earlier = await rows.bring_back(connection, caller.org_id, webhook_id, lock=True)
         if earlier and State(earlier.state).under_way:

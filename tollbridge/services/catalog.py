@@ -130,7 +130,7 @@ class Catalog:
             return await load(tx, self.table, caller.org_id, id, self.noun)
 
     async def page(
-        self, db: Database, caller: Caller, among: Mapping[str, Sequence[str]], size: int, token: str | None
+        self, db: Database, caller: Caller, among: Mapping[str, Sequence[Any]], size: int, token: str | None
     ) -> Page:
         """One page of those whose columns have one of the values named, newest first."""
         async with db.transaction() as tx:

@@ -285,8 +285,12 @@ def _earlier(each: _Candidate, books: Mapping[Place, Stored]) -> Earlier | None:
     if each.run["flow"] == Flow.CHECK:
         return None
     # Of a deleted bill the present version is to go too.
-    version = each.run["revision"] + (each.run["flow"] == Flow.WITHDRAW)
-    return books[each.document].row.before(version)
+    version, row = each.run["revision"] + (each.run["flow"] == Flow.WITHDRAW), books[each.document].row
+    found = row.before(version)
+    if found is None and each.run["look_first"] and row.version == version and row.took_effect:
+        # Under other options, or for another customer, the replay would not know again what the failed run made.
+        return Earlier(version)
+    return found
 
 
 def _correction(each: _Candidate) -> Correction:

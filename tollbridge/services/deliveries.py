@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
@@ -14,6 +14,7 @@ from tollbridge.domain.runs import HoldReason
 from tollbridge.services import systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import load, missing
+from tollbridge.services.filtering import filtered
 from tollbridge.store import deliveries as rows
 from tollbridge.store.db import Connection, Database
 from tollbridge.store.deliveries import Gap, GapBill, Pair, Sender, Wanted
@@ -83,7 +84,7 @@ async def page(
 ) -> tuple[list[Delivery], str | None]:
     """One page of the bills in the integrations, by bill; raises NotFound where there is no such integration."""
     async with db.hot() as connection:
-        among = await _senders(connection, caller, integration_id, system)
+        among = await _senders(connection, caller, wanted, integration_id, system)
         found, next_token = await rows.pairs(
             connection, caller.org_id, among, wanted, states or list(DeliveryState), size=size, token=token
         )
@@ -99,7 +100,7 @@ async def summary(
     What no integration is responsible for is told only where all integrations are looked at.
     """
     async with db.hot() as connection:
-        among = await _senders(connection, caller, integration_id, system)
+        among = await _senders(connection, caller, wanted, integration_id, system)
         sums = await rows.sums(connection, caller.org_id, among, wanted)
         gaps: Sequence[Gap] = ()
         if integration_id is None and system is None:
@@ -131,20 +132,30 @@ async def gap_bills(
 ) -> tuple[list[GapBill], str | None]:
     """One page of the bills that no integration is responsible for, or that two of one category are."""
     async with db.hot() as connection:
-        among = await rows.senders(connection, caller.org_id)
+        among = await _senders(connection, caller, wanted)
         return await rows.gap_bills(
             connection, caller.org_id, among, _categories(), wanted, doubled=doubled, size=size, token=token
         )
 
 
 async def _senders(
-    connection: Connection, caller: Caller, integration_id: str | None, system: str | None
+    connection: Connection,
+    caller: Caller,
+    wanted: Wanted,
+    integration_id: str | None = None,
+    system: str | None = None,
 ) -> list[Sender]:
+    """The integrations, with their account filters applied to the accounts of the bills that are wanted."""
     key = systems.find(system, "systemName").system.key if system else None
     found = await rows.senders(connection, caller.org_id, integration_id)
     if integration_id is not None and not found:
         raise missing("integration configuration", integration_id)
-    return [sender for sender in found if key in (None, sender.system)]
+    among = [sender for sender in found if key in (None, sender.system)]
+    accounts = None if wanted.account_id is None else [wanted.account_id]
+    scopes = await filtered(
+        connection, caller.org_id, [sender.scope for sender in among], accounts, bill_id=wanted.bill_id
+    )
+    return [replace(sender, scope=scope) for sender, scope in zip(among, scopes, strict=True)]
 
 
 def _categories() -> dict[str, str]:

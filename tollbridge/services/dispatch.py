@@ -11,7 +11,8 @@ from datetime import datetime
 from decimal import Decimal
 
 from tollbridge.domain.audit import Action
-from tollbridge.domain.errors import NotFound
+from tollbridge.domain.errors import Fault, FaultKind, NotFound
+from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.integrations import (
     BillFacts,
     Cause,
@@ -19,10 +20,13 @@ from tollbridge.domain.integrations import (
     Verdict,
     decide,
     scope_of,
+    unapproved,
 )
 from tollbridge.domain.runs import Flow, HoldReason, RunState
 from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
+from tollbridge.services.filtering import filtered
+from tollbridge.services.raising import raise_events
 from tollbridge.store import dispatching, lanes, ledger
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection, Database, Tx, raw
@@ -45,10 +49,14 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class InScope:
-    """How many bills an integration would send now: those in its scope that no run carries yet, with sums."""
+    """How many bills an integration would send now: those in its scope that no run carries yet, with sums.
+
+    `undecided` is the number of accounts for which its account filter comes to nothing; their bills are not counted.
+    """
 
     count: int
     sums: Mapping[str, Decimal]
+    undecided: int
 
 
 async def dispatch_bills(
@@ -66,10 +74,11 @@ async def dispatch_bills(
     targets = await dispatching.targets(connection, org_id, entity_type=BILL)
     if cause is Cause.WITHDRAWN:
         return await _withdraw(connection, org_id, targets, bills, now)
+    scopes = await filtered(
+        connection, org_id, [scope_of(target.config) for target in targets], {bill.account_id for bill in bills}
+    )
     verdicts = [
-        (target, bill, *decide(scope, bill))
-        for target, scope in ((target, scope_of(target.config)) for target in targets)
-        for bill in bills
+        (target, bill, *decide(scope, bill)) for target, scope in zip(targets, scopes, strict=True) for bill in bills
     ]
     to_send = {target.lane(bill.account_id) for target, bill, verdict, _ in verdicts if verdict is Verdict.SEND}
     standing = await _lock(connection, org_id, bills, to_send)
@@ -88,6 +97,9 @@ async def dispatch_bills(
             run_id, reason = run.id, _told(run)
         decisions.append(Decision(bill.id, target.id, verdict, run_id, reason))
     await rows.add(connection, fresh, now)
+    unclear = [verdict for verdict in verdicts if verdict[2] is Verdict.UNDECIDED]
+    told = [_undecided(org_id, target, bill, why, now) for target, bill, _, why in unclear]
+    await raise_events(connection, told, now)
     return decisions
 
 
@@ -142,7 +154,7 @@ async def _withdraw(
         (target.id, bill.id)
         for target, scope in ((target, scope_of(target.config)) for target in targets)
         for bill in bills
-        if decide(scope, bill)[0] is Verdict.AWAITS_APPROVAL
+        if unapproved(scope, bill)
     }
     standing = await _lock(connection, org_id, bills, ())
     concerned = [run for run in standing if (run.integration_id, run.bill_id) in waits]
@@ -199,6 +211,22 @@ def new_delivery(
     )
 
 
+def _undecided(org_id: str, target: Target, bill: BillFacts, reason: str, now: datetime) -> Event:
+    """Tells people of a bill of which nobody knows whether it is to be sent; its state is `held` meanwhile."""
+    fault = Fault(FaultKind.INVALID, "integration.account_filter", reason, "")
+    return run_failed(
+        clock.new_id(),
+        str(fault.rule.event),
+        fault,
+        now,
+        org_id=org_id,
+        run_id=None,
+        integration_id=target.id,
+        account_id=bill.account_id,
+        entity_id=bill.id,
+    )
+
+
 def _hold_reason(target: Target) -> HoldReason | None:
     if not target.enabled:
         return HoldReason.DISABLED
@@ -225,7 +253,9 @@ async def count_in_scope(tx: Tx, org_id: str, integration_id: str) -> InScope:
     """What `send_existing` would send now; raises NotFound."""
     connection = await raw(tx)
     target = await target_of(connection, org_id, integration_id)
-    return InScope(*await dispatching.sums_in_scope(connection, org_id, integration_id, scope_of(target.config)))
+    (scope,) = await filtered(connection, org_id, [scope_of(target.config)])
+    count, sums = await dispatching.sums_in_scope(connection, org_id, integration_id, scope)
+    return InScope(count, sums, len(scope.by_filter.undecided))
 
 
 async def send_existing(db: Database, caller: Caller, integration_id: str) -> int:
@@ -237,7 +267,7 @@ async def send_existing(db: Database, caller: Caller, integration_id: str) -> in
     while True:
         async with db.hot() as connection:
             target = await target_of(connection, caller.org_id, integration_id)
-            scope = scope_of(target.config)
+            (scope,) = await filtered(connection, caller.org_id, [scope_of(target.config)])
             bills = await dispatching.bills_in_scope(connection, caller.org_id, integration_id, scope, after, BATCH)
             if not bills:
                 return sent

@@ -12,10 +12,12 @@ from tollbridge.store.db import Database, raw
 from tollbridge.store.events import Filters, Page, Stored
 
 
-async def page(db: Database, caller: Caller, filters: Filters, size: int, token: str | None) -> Page:
-    """One page of events, newest first by when they came in."""
+async def page(
+    db: Database, caller: Caller, filters: Filters, size: int, token: str | None, *, ascending: bool = False
+) -> Page:
+    """One page of events by when they came in, newest first unless asked otherwise."""
     async with db.transaction() as tx:
-        return await events.page(tx, caller.org_id, filters, size=size, token=token)
+        return await events.page(tx, caller.org_id, filters, ascending=ascending, size=size, token=token)
 
 
 async def retrieve(db: Database, caller: Caller, id: str) -> Stored:

@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
 from typing import Any
 
-from tollbridge.domain.calculation import Calculation, CalculationError, caret, compile_calculation
+from tollbridge.domain.calculation import CalculationError, caret
 from tollbridge.domain.errors import Refusal
-from tollbridge.domain.event_types import fields_of
+from tollbridge.domain.event_types import Category
 from tollbridge.domain.events import Event
 from tollbridge.domain.integrations import GlobalOptions, read_layer
 from tollbridge.domain.notifications import Occurrence, SentRule, envelope
+from tollbridge.domain.rules import compiled
 from tollbridge.services import clock
 from tollbridge.store import notifying, rules
 from tollbridge.store.db import Connection
@@ -35,12 +35,24 @@ class Fired:
 
 
 async def match(connection: Connection, events: Sequence[Event]) -> list[Sequence[Fired]]:
-    """The rules that fire on each of the events."""
+    """The rules that fire on each of the events.
+
+    That a notification of an error could not be delivered is an error too, but fires nothing: with a receiver that is
+    down each would bring about the next for ever.
+    """
     found = await rules.matching(connection, {(event.org_id, event.name) for event in events}) if events else []
     by_name: dict[tuple[str, str], list[ActiveRule]] = {}
     for rule in found:
         by_name.setdefault((rule.org_id, rule.event_name), []).append(rule)
-    return [_fired(by_name.get((event.org_id, event.name), ()), event) for event in events]
+    concerned = [(event.org_id, event.resource_id) for event in events if event.type == Category.INTEGRATION]
+    failed = [(org_id, id) for org_id, id in concerned if id is not None]
+    echoes = await rules.about_errors(connection, failed) if found and failed else set()
+    return [
+        ()
+        if (event.org_id, event.resource_id) in echoes
+        else _fired(by_name.get((event.org_id, event.name), ()), event)
+        for event in events
+    ]
 
 
 async def fire(
@@ -107,11 +119,16 @@ def occurrence_of(event: Event) -> Occurrence:
     )
 
 
+def values_of(event: Event) -> Mapping[str, Any]:
+    """What a calculation reads of the event."""
+    seen = occurrence_of(event)
+    return {"new": seen.new, "old": seen.old}
+
+
 def _fired(candidates: Sequence[ActiveRule], event: Event) -> Sequence[Fired]:
     if not candidates:
         return ()
-    seen = occurrence_of(event)
-    values = {"new": seen.new, "old": seen.old}
+    values = values_of(event)
     return [fired for rule in candidates if (fired := _try(rule, values)) is not None]
 
 
@@ -126,12 +143,6 @@ def _try(rule: ActiveRule, values: Mapping[str, Any]) -> Fired | None:
     except Refusal as refusal:
         # It was right when it was saved: the catalogue of fields has changed since.
         return Fired(rule, f"The calculation of rule {rule.code} cannot be read any more. {refusal.message}")
-
-
-@lru_cache(maxsize=4096)
-def compiled(calculation: str, event_name: str) -> Calculation:
-    """A rule's calculation, compiled once; raises Invalid."""
-    return compile_calculation(calculation, fields_of(event_name))
 
 
 def _takes(link: Linked, account_id: str | None) -> bool:

@@ -76,6 +76,12 @@ async def take_over(db: Database, now: datetime) -> int:
         return await notifying.take_over(connection, now)
 
 
+async def deactivate(db: Database, webhook_id: str, now: datetime) -> None:
+    """Make the webhook inactive, since its receiver is gone: what follows is held."""
+    async with db.hot() as connection:
+        await notifying.deactivate(connection, webhook_id, now)
+
+
 async def _rates(
     connection: Connection, receivers: Mapping[str, Receiver], rooms: dict[str, int], now: datetime
 ) -> dict[str, float]:

@@ -15,13 +15,14 @@ from tollbridge.domain import json_text
 from tollbridge.domain.deliveries import DeliveryState
 from tollbridge.domain.errors import Conflict, NotFound, Refusal, Unavailable
 from tollbridge.domain.fields import Shape, anything, map_of, required, text
-from tollbridge.domain.integrations import CredentialStatus
+from tollbridge.domain.integrations import BillFacts, CredentialStatus, Verdict, decide, scope_of
 from tollbridge.domain.runs import Flow, RunState
 from tollbridge.services import clock, deliveries, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.claiming import best, fitting, ids_in
 from tollbridge.services.deliveries import Delivery
 from tollbridge.services.entities import load
+from tollbridge.services.filtering import filtered
 from tollbridge.services.parts import Parts
 from tollbridge.services.runs import Run
 from tollbridge.store import claims, previews
@@ -70,10 +71,14 @@ async def preview(parts: Parts, caller: Caller, integration_id: str, value: Any)
     run_id = await _start(parts, caller, integration, bill, credential, config, decision)
     await runs.wait_settled(parts.db, caller.org_id, run_id, PATIENCE)
     made = await get(parts, caller, run_id)
-    if made.found is None or standing is None or standing.state in (DeliveryState.RUNNING, DeliveryState.FAILED):
+    if made.found is None or standing is None:
         return made
-    warning = f"The bill is {standing.state.replace('_', ' ')} as things are: {standing.reason}"
-    return Preview(made.run, {**made.found, "warnings": [warning, *made.found["warnings"]]})
+    warnings = []
+    if standing.state not in (DeliveryState.RUNNING, DeliveryState.FAILED):
+        warnings.append(f"The bill is {standing.state.replace('_', ' ')} as things are: {standing.reason}")
+    if "configData" in body:
+        warnings += await _out_of_scope(parts, caller, config, standing.bill)
+    return Preview(made.run, {**made.found, "warnings": [*warnings, *made.found["warnings"]]})
 
 
 async def get(parts: Parts, caller: Caller, run_id: str) -> Preview:
@@ -96,6 +101,14 @@ async def get(parts: Parts, caller: Caller, run_id: str) -> Preview:
     if found is None:
         raise NotFound("preview.gone", f"What the preview {run_id} found is no longer kept.", "Preview the bill again.")
     return Preview(run, found)
+
+
+async def _out_of_scope(parts: Parts, caller: Caller, config: Mapping[str, Any], bill: BillFacts) -> list[str]:
+    """Why the bill would not be sent at all with these options."""
+    async with parts.db.hot() as connection:
+        (scope,) = await filtered(connection, caller.org_id, [scope_of(config)], [bill.account_id])
+    verdict, reason = decide(scope, bill)
+    return [] if verdict is Verdict.SEND else [f"With these options the bill is not sent: {reason}"]
 
 
 async def _standing(parts: Parts, caller: Caller, integration_id: str, bill: Record) -> Delivery | None:

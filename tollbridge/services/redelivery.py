@@ -16,6 +16,7 @@ from tollbridge.services import clock, firing, runs
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import load
 from tollbridge.services.runs import Run
+from tollbridge.services.webhooks import NOUN
 from tollbridge.store import notifying, redelivery
 from tollbridge.store.db import Connection, Database, Tx, raw
 from tollbridge.store.notifying import NewNotification, lane_of
@@ -31,7 +32,7 @@ TEST_EVENT = "webhook.test"
 async def send_test(db: Database, caller: Caller, webhook_id: str) -> Run:
     """Send a signed message of no event to the webhook, whatever stands; raises NotFound."""
     async with db.transaction() as tx:
-        webhook = await load(tx, webhooks, caller.org_id, webhook_id, "outgoing webhook")
+        webhook = await load(tx, webhooks, caller.org_id, webhook_id, NOUN)
         made = a_test(caller, webhook, clock.new_id(), clock.now())
         await notifying.add(await raw(tx), [made], clock.now())
         return await runs.get_run(tx, caller.org_id, made.id)
@@ -139,7 +140,7 @@ def again(found: Sent, caller: Caller, id: str, hold_reason: HoldReason | None =
 
 
 async def _known(tx: Tx, caller: Caller, webhook_id: str) -> None:
-    await load(tx, webhooks, caller.org_id, webhook_id, "outgoing webhook")
+    await load(tx, webhooks, caller.org_id, webhook_id, NOUN)
 
 
 async def make_children(

@@ -74,6 +74,8 @@ class Run:
     decision: Any
     started_at: datetime | None
     completed_at: datetime | None
+    event_id: str | None
+    message_id: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -287,6 +289,7 @@ async def list_runs(
     destination_id: str | None = None,
     integration_id: str | None = None,
     credential_id: str | None = None,
+    event_id: str | None = None,
     status: RunStatus | None = None,
     started_after: datetime | None = None,
     started_until: datetime | None = None,
@@ -302,6 +305,7 @@ async def list_runs(
         destination_id,
         integration_id,
         credential_id,
+        event_id,
         status,
         started_after,
         started_until,

@@ -82,6 +82,8 @@ async def apply(
         run_id
         for run_id, change in changes.items()
         if await _judge_credential(connection, runs[run_id], change, sealed[run_id], now)
+        # What belongs to no integration is a check or a test: who asked for it looks at it.
+        and runs[run_id]["integration_id"] is not None
     ]
     raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
     await raise_events(connection, list(raised.values()), now)
@@ -236,6 +238,6 @@ def _alert(run: Mapping[str, Any], change: Change, event_id: str) -> kinds.Alert
         return kinds.credential_invalid(org_id, credential_id, error, integration_id=integration_id, **behind)
     if change.state is not RunState.FAILED or change.fault is None:
         return None
-    if run["flow"] != Flow.NOTIFY or integration_id is None:
+    if run["flow"] != Flow.NOTIFY:
         return kinds.run_failed(org_id, integration_id, change.fault, **behind)
     return kinds.integration_failed(org_id, integration_id, change.fault.message, **behind)

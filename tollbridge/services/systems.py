@@ -12,6 +12,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tollbridge.connectors.base import Connector, System, all_connectors, read_credential
+from tollbridge.domain import account_filter
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import did_you_mean, shown
 from tollbridge.domain.integrations import BillOptions, GlobalOptions, Options
@@ -20,7 +21,7 @@ from tollbridge.settings import Settings
 ENTITY_OPTIONS: Mapping[str, type[Options]] = {"Bill": BillOptions}
 """The options that integrations of an entity type share, whatever the system."""
 
-ACCOUNT_FILTER = "accountFilter"
+_ACCOUNT_FILTER = "accountFilter"
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +106,8 @@ def check_config(destination: Destination, entity_type: str, config: Mapping[str
             layer.model_validate({name: value for name, value in config.items() if name in names})
         except ValidationError as error:
             raise _refusal(error, "config.invalid", "configData") from None
+    if config.get(_ACCOUNT_FILTER):
+        account_filter.check(config[_ACCOUNT_FILTER], f"configData.{_ACCOUNT_FILTER}")
 
 
 def option_layers(destination: Destination, entity_type: str) -> list[tuple[str, type[Options]]]:
@@ -244,13 +247,6 @@ def _resolved(schema: Any, definitions: Mapping[str, Any]) -> Any:
 
 def _unknown_option(name: str, known: Sequence[str]) -> Invalid:
     path = f"configData.{name}"
-    if name == ACCOUNT_FILTER:
-        return Invalid(
-            "config.account_filter",
-            f"{path} is given, but there is no language for account filters yet.",
-            "Leave it out and name the accounts in accountIds or restrictedAccountIds.",
-            path,
-        )
     hint = did_you_mean(name, known) or f"Known options are {', '.join(known)}."
     return Invalid("config.unknown", f"{path} is no option of this integration.", hint, path)
 

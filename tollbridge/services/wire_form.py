@@ -7,12 +7,13 @@ from datetime import datetime
 from typing import Any
 
 from tollbridge.domain.events import Changed
+from tollbridge.domain.notifications import moment as written
 from tollbridge.store.records import Record
 
 
 def timestamp(moment: datetime | None) -> str | None:
     """A moment as the wire writes it: UTC with milliseconds and Z."""
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z") if moment else None
+    return written(moment) if moment else None
 
 
 def entity(record: Record, **computed: Any) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from typing import Any
 
 from sqlalchemy import ColumnElement, or_, select
 
@@ -43,7 +44,7 @@ async def find(
 
 
 async def page(
-    tx: Tx, table: RecordTable, org_id: str, among: Mapping[str, Sequence[str]], *, size: int, token: str | None
+    tx: Tx, table: RecordTable, org_id: str, among: Mapping[str, Sequence[Any]], *, size: int, token: str | None
 ) -> Page:
     """One page of the records whose columns have one of the values named; a column without values does not count."""
     conditions = [_among(table, column, values) for column, values in among.items() if values]
@@ -56,7 +57,7 @@ async def children(tx: Tx, org_id: str, account_id: str, *, size: int, token: st
     return await records.page(tx, accounts, org_id, [condition], size=size, token=token)
 
 
-def _among(table: RecordTable, column: str, values: Sequence[str]) -> ColumnElement[bool]:
+def _among(table: RecordTable, column: str, values: Sequence[Any]) -> ColumnElement[bool]:
     found: ColumnElement[bool] = table.c[column].in_(values)
     return found
 

@@ -123,14 +123,17 @@ _BILLS = """
     AND b.bill_date >= coalesce($6::date, '-infinity') AND b.bill_date < coalesce($7::date, 'infinity')
 """
 # `domain.integrations.position_of`, for many bills; a test compares the two.
+# What account filters came to is one constant object, read by integration and account: whatever the plan, that is fast.
 # All facts of a pair are one text, `_code` in Python: sums go by it, and a search by state is one comparison.
 _FACTS = """
     coalesce(r.state, '') || concat(
         '/', (r.revision IS NOT DISTINCT FROM b.revision)::int, (l.org_id IS NOT NULL)::int,
         (cardinality(i.accounts) > 0 AND NOT b.account_id = ANY(i.accounts))::int,
         (b.account_id = ANY(i.restricted))::int,
+        coalesce($8::text::jsonb ->> (i.id || ' ' || b.account_id) = 'out', false)::int,
         coalesce(b.bill_date < i.since, false)::int,
-        (i.approved AND b.status <> 'APPROVED')::int) AS facts
+        (i.approved AND b.status <> 'APPROVED')::int,
+        coalesce($8::text::jsonb ->> (i.id || ' ' || b.account_id) = 'undecided', false)::int) AS facts
 """
 # Each side by its index and at most once, so that a page stops as soon as it is full.
 _FACTS_OF_PAIR = """
@@ -188,8 +191,8 @@ async def pairs(
                    coalesce(r.error, r.note) AS told, coalesce(l.external_id, r.external_id) AS external_id,
                    coalesce(l.url, r.url) AS url
             FROM bills b CROSS JOIN {_SENDERS} {_FACTS_OF_PAIR}
-            WHERE {_BILLS} AND b.id >= $9 AND (b.id, i.id) > ($9, $10 COLLATE "C")) pairs
-        WHERE facts = ANY($8::text[]) ORDER BY id, integration COLLATE "C" LIMIT $11
+            WHERE {_BILLS} AND b.id >= $10 AND (b.id, i.id) > ($10, $11 COLLATE "C")) pairs
+        WHERE facts = ANY($9::text[]) ORDER BY id, integration COLLATE "C" LIMIT $12
         """,  # noqa: S608
         *_parameters(org_id, among, {}, wanted),
         _codes(states),
@@ -205,7 +208,7 @@ _CLAIMS = f"""
             {_FACTS}
      FROM bills b LEFT JOIN {_SENDERS} ON true {_FACTS_OF_PAIR} WHERE {_BILLS}) pairs
 """  # noqa: S608
-_MATCHING = "integration IS NOT NULL AND facts = ANY($8::text[])"
+_MATCHING = "integration IS NOT NULL AND facts = ANY($9::text[])"
 
 
 async def gaps(
@@ -245,7 +248,7 @@ async def gap_bills(
         connection,
         f"""
         SELECT * FROM ({_doubled() if doubled else _unmatched()}) gaps
-        WHERE (id, coalesce(category, '')) > ($9, $10) ORDER BY id, coalesce(category, '') LIMIT $11
+        WHERE (id, coalesce(category, '')) > ($10, $11) ORDER BY id, coalesce(category, '') LIMIT $12
         """,  # noqa: S608
         *_parameters(org_id, among, categories, wanted),
         _codes(MATCHED),
@@ -303,6 +306,14 @@ def _parameters(org_id: str, among: Sequence[Sender], categories: Mapping[str, s
         wanted.currency,
         wanted.start,
         wanted.end,
+        json_text.dump(
+            {f"{sender.id} {account}": "out" for sender in among for account in sender.scope.by_filter.left_out}
+            | {
+                f"{sender.id} {account}": "undecided"
+                for sender in among
+                for account in sender.scope.by_filter.undecided
+            }
+        ),
     )
 
 

@@ -5,12 +5,13 @@ All on raw connections that belong to other transactions, so JSON is read as tex
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
 from tollbridge.domain import json_text
+from tollbridge.domain.account_filter import Account
 from tollbridge.domain.integrations import BillFacts, Scope
 from tollbridge.domain.runs import RunState
 from tollbridge.store.db import Connection
@@ -100,6 +101,31 @@ async def standing_runs(connection: Connection, org_id: str, bill_ids: Sequence[
     ]
 
 
+async def accounts(
+    connection: Connection, org_id: str, ids: Collection[str] | None, bill_id: str | None
+) -> list[Account]:
+    """These accounts of the organization, or that of the bill, or all, as filters see them."""
+    rows = await connection.fetch(
+        """
+        SELECT id, name, code, body->>'currency' AS currency, (body->'address')::text AS address,
+               (body->'customFields')::text AS custom
+        FROM accounts WHERE org_id = $1 AND ($2::text[] IS NULL OR id = ANY($2::text[]))
+          AND ($3::text IS NULL OR id = (SELECT account_id FROM bills WHERE org_id = $1 AND id = $3))
+        """,
+        org_id,
+        None if ids is None else list(ids),
+        bill_id,
+    )
+    return [
+        Account(row["id"], row["name"], row["code"], row["currency"], _parsed(row["address"]), _parsed(row["custom"]))
+        for row in rows
+    ]
+
+
+def _parsed(text: str | None) -> Mapping[str, Any] | None:
+    return json_text.parse(text) if text is not None else None
+
+
 _IN_SCOPE = """
     FROM bills b
     WHERE b.org_id = $1 AND (cardinality($2::text[]) = 0 OR b.account_id = ANY($2::text[]))
@@ -109,6 +135,7 @@ _IN_SCOPE = """
         SELECT FROM runs r
         WHERE r.org_id = b.org_id AND r.entity_type = 'Bill' AND r.entity_id = b.id AND r.integration_id = $6
           AND r.flow = 'deliver' AND r.state NOT IN ('superseded', 'cancelled', 'failed'))
+      AND NOT EXISTS (SELECT FROM unnest($7::text[]) AS f(id) WHERE f.id = b.account_id)
 """
 """The rule of `domain.integrations.decide` as a condition, for counts over all bills; a test compares the two."""
 
@@ -130,7 +157,7 @@ async def bills_in_scope(
     """The next of these bills by id."""
     rows = await connection.fetch(
         f"""
-        SELECT b.id, b.revision, b.account_id, b.bill_date, b.status {_IN_SCOPE} AND b.id > $7 ORDER BY b.id LIMIT $8
+        SELECT b.id, b.revision, b.account_id, b.bill_date, b.status {_IN_SCOPE} AND b.id > $8 ORDER BY b.id LIMIT $9
         """,
         *_parameters(org_id, integration_id, scope),
         after,
@@ -147,6 +174,7 @@ def _parameters(org_id: str, integration_id: str, scope: Scope) -> tuple[Any, ..
         scope.send_from,
         scope.approved_only,
         integration_id,
+        [*scope.by_filter.left_out, *scope.by_filter.undecided],
     )
 
 

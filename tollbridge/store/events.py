@@ -42,6 +42,8 @@ class Filters:
     rule_code: str | None = None
     actioned: bool = True
     """False leaves out those marked as actioned."""
+    since: datetime | None = None
+    """Only those that came in then or later."""
 
     def conditions(self) -> list[ColumnElement[bool]]:
         c = events.c
@@ -55,6 +57,7 @@ class Filters:
             *([_of_type(self.type)] if self.type else []),
             *([c.id.in_(self.ids)] if self.ids else []),
             *([] if self.actioned else [c.actioned_at.is_(None)]),
+            *([c.received_at >= self.since] if self.since else []),
         ]
 
 
@@ -75,13 +78,14 @@ class Page:
     next_token: str | None
 
 
-async def page(tx: Tx, org_id: str, filters: Filters, *, size: int, token: str | None) -> Page:
-    """One page of the organization's events, newest first by when they came in."""
+async def page(tx: Tx, org_id: str, filters: Filters, *, ascending: bool = False, size: int, token: str | None) -> Page:
+    """One page of the organization's events by when they came in, newest first unless asked otherwise."""
     keys = (events.c.received_at, events.c.id)
     query = select(events).where(events.c.org_id == org_id, *filters.conditions())
     if token:
-        query = query.where(tuple_(*keys) < tuple_(*records.read_token(token)))
-    query = query.order_by(*(key.desc() for key in keys)).limit(size + 1)
+        place, here = tuple_(*keys), tuple_(*records.read_token(token))
+        query = query.where(place > here if ascending else place < here)
+    query = query.order_by(*(key.asc() if ascending else key.desc() for key in keys)).limit(size + 1)
     found = [_read(row._mapping) for row in await tx.execute(query)]
     last = found[size - 1] if len(found) > size else None
     return Page(found[:size], records.make_token(last.received_at, last.event.id) if last else None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from sqlalchemy import select
+from sqlalchemy import ColumnElement, select
 
 from tollbridge.domain import notifications
 from tollbridge.store.db import Tx
@@ -65,13 +65,18 @@ async def linked(tx: Tx, org_id: str, rule_id: str, webhook_id: str) -> str | No
 
 async def linked_to(tx: Tx, org_id: str, webhook_id: str) -> Sequence[Link]:
     """The integrations that link rules to the webhook, by name."""
+    return await _links(tx, org_id, integrations.c.destination_id == webhook_id)
+
+
+async def linked_from(tx: Tx, org_id: str, rule_id: str) -> Sequence[Link]:
+    """The integrations that link the rule to webhooks, by name."""
+    return await _links(tx, org_id, integrations.c.entity_id == rule_id)
+
+
+async def _links(tx: Tx, org_id: str, condition: ColumnElement[bool]) -> Sequence[Link]:
     query = (
         select(integrations.c.id, integrations.c.name, integrations.c.enabled)
-        .where(
-            integrations.c.org_id == org_id,
-            integrations.c.system == notifications.SYSTEM,
-            integrations.c.destination_id == webhook_id,
-        )
+        .where(integrations.c.org_id == org_id, integrations.c.system == notifications.SYSTEM, condition)
         .order_by(integrations.c.name)
     )
     return [Link(*row) for row in await tx.execute(query)]

@@ -316,11 +316,12 @@ async def take_over(connection: Connection, now: datetime) -> int:
 
 
 async def release_held(connection: Connection, integrations: Sequence[tuple[str, str]], now: datetime) -> int:
-    """Queue the notifications that are held of these (organization, integration)s; answers how many."""
+    """Queue the notifications of these (organization, integration)s that are held because nothing could be sent;
+    answers how many. What is brought back goes out by that alone."""
     rows = await connection.fetch(
         """
         WITH mine AS (
-            SELECT id FROM runs WHERE flow = 'notify' AND state = 'held'
+            SELECT id FROM runs WHERE flow = 'notify' AND state = 'held' AND hold_reason IN ('disabled', 'disconnected')
               AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY id FOR UPDATE)
         UPDATE runs SET state = 'queued', hold_reason = NULL, note = NULL, due_at = $3, updated_at = $3,
             version = version + 1
@@ -332,6 +333,16 @@ async def release_held(connection: Connection, integrations: Sequence[tuple[str,
     )
     await tell(connection, {row["destination_id"] for row in rows})
     return len(rows)
+
+
+async def deactivate(connection: Connection, webhook_id: str, now: datetime) -> None:
+    """Make the webhook inactive where it is not yet."""
+    await connection.execute(
+        "UPDATE webhooks SET active = false, body = body || '{\"active\": false}'::jsonb, updated_at = $2,"
+        " updated_by = 'SYSTEM', version = version + 1 WHERE id = $1 AND active",
+        webhook_id,
+        now,
+    )
 
 
 async def wrongly_held(connection: Connection) -> list[tuple[str, str]]:

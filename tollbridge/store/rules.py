@@ -20,6 +20,20 @@ class ActiveRule:
     calculation: str | None
 
 
+async def about_errors(connection: Connection, rule_ids: Iterable[tuple[str, str]]) -> set[tuple[str, str]]:
+    """Those of the (organization, id)s that are rules on error events of integrations."""
+    wanted = sorted(set(rule_ids))
+    rows = await connection.fetch(
+        """
+        SELECT org_id, id FROM rules WHERE event_name LIKE 'integration.%'
+          AND (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        """,
+        [org_id for org_id, _ in wanted],
+        [id for _, id in wanted],
+    )
+    return {(row["org_id"], row["id"]) for row in rows}
+
+
 async def matching(connection: Connection, names: Iterable[tuple[str, str]]) -> list[ActiveRule]:
     """The active rules on these (organization, event name)s."""
     wanted = sorted(set(names))

@@ -36,7 +36,7 @@ async def page(
 
 def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
     conditions: list[ColumnElement[bool]] = []
-    for name in ("entity_id", "destination_id", "integration_id", "credential_id"):
+    for name in ("entity_id", "destination_id", "integration_id", "credential_id", "event_id"):
         value = getattr(wanted, name)
         if value is not None:
             conditions.append(runs.c[name] == value)

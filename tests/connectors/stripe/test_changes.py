@@ -34,13 +34,15 @@ class Case:
     mappings: Mappings
     config: dict[str, Any] = field(default_factory=lambda: {"finish": "finalise"})
     driver: Driver | None = None
+    earlier: Earlier | None = None
+    """What is known of what was sent before; by itself the version before without a document."""
 
     async def send(self, of: Bill, correction: Correction = ASK, *, withdraw: bool = False, **crash: Any) -> Outcome:
         """Deliver the version; with a crash also its resume."""
         document = "withdrawal" if withdraw else "invoice"
         driver = Driver(stripe.connector, self.world.perform, Subject("Bill", "b1", of.revision, document), **crash)
         self.driver = driver
-        earlier = Earlier(of.revision - 1) if of.revision > 1 else None
+        earlier = self.earlier or (Earlier(of.revision - 1) if of.revision > 1 else None)
 
         def flow() -> Any:
             given = delivery(of, options(**self.config), self.mappings)
@@ -274,3 +276,42 @@ async def test_an_earlier_version_at_another_customer_is_found(case: Case) -> No
     changed = replace(given, earlier=Earlier(1, first.external_id), correction=VOID)
     assert total(await driver.run(stripe.connector.deliver(changed))) == MORE.total
     assert await case.net() == 12001
+
+
+async def test_an_earlier_version_whose_id_is_not_known_is_found_at_another_customer(case: Case) -> None:
+    # Its run failed after the finalising, so nobody knows what it came to; then the account was mapped elsewhere.
+    await case.send(FIRST)
+    await case.world.forward(days=1)
+    case.mappings = await customer(case.world, name="Other")
+    outcome = await case.send(MORE)
+    assert isinstance(outcome, NeedsChoice)
+    assert "100.00 USD" in outcome.reason
+    assert total(await case.send(MORE, VOID)) == MORE.total
+    assert await case.net() == 12001
+
+
+MANY = bill(*(line(number, "1.00") for number in range(1, 252)))
+
+
+async def test_a_replay_under_other_options_asks_about_what_the_failed_run_left_final(case: Case) -> None:
+    case.config = {"finish": "finalise", "overflow": "split"}
+    await case.world.fault(kind="error_before_commit", method="POST", path="/v1/invoices/*/finalize", skip=1, times=1)
+    assert isinstance(await case.send(MANY), Fault)
+    assert sorted(each[0] for each in await case.invoices()) == ["draft", "open"]
+    case.config["overflow"] = "roll_up"
+    case.earlier = Earlier(1)
+    outcome = await case.send(MANY)
+    assert isinstance(outcome, NeedsChoice)
+    assert "sent in part before" in outcome.reason
+    # The driver of the tests knows no epochs: what was drafted under its keys is told by them.
+    assert [offer.choice for offer in outcome.offers] == list(Choice)
+
+
+async def test_a_delta_that_stands_alone_is_no_ground_for_another(case: Case) -> None:
+    await case.send(FIRST)
+    assert total(await case.send(MORE, DELTA)) == MORE.total
+    first, _ = (await case.world.books())["invoices"]
+    assert (await case.world.perform(Request("POST", f"/v1/invoices/{first['id']}/void", form=()))).ok
+    outcome = await case.send(MORE, DELTA)
+    assert isinstance(outcome, NeedsChoice)
+    assert Choice.DELTA not in [offer.choice for offer in outcome.offers]

@@ -107,7 +107,11 @@ class Course:
 
 
 def read_documents(delivery: Delivery, customer: str | None) -> Talk[list[Document]]:
-    """Every invoice of the bill that is not void, oldest first: of this customer, and of the one that was billed."""
+    """Every invoice of the bill that is not void, oldest first: of this customer, and of the one that was billed.
+
+    Where no document is known, as its run failed, the customers that were billed are searched for: the account may be
+    mapped to another one since.
+    """
     customers = [customer] if customer else []
     known = delivery.earlier.external_id if delivery.earlier else None
     if known:
@@ -116,6 +120,10 @@ def read_documents(delivery: Delivery, customer: str | None) -> Talk[list[Docume
         )
         if reply.ok and reply["customer"] not in customers:
             customers.append(reply["customer"])
+    else:
+        reply = yield look_ups.invoice_search("standing:search", delivery.bill.id)
+        others = [each["customer"] for each in reply["data"]] if reply.ok else []
+        customers += [each for each in dict.fromkeys(others) if each not in customers]
     found: list[Document] = []
     for each in customers:
         query = {"customer": each}
@@ -182,6 +190,8 @@ def _what(delivery: Delivery) -> str:
     if delivery.withdraw:
         return "The bill was deleted"
     bill = delivery.bill
+    if delivery.earlier is not None and delivery.earlier.version >= bill.revision:
+        return f"Version {bill.revision} of the bill was sent in part before, in another form"
     return f"The bill changed to {Money(bill.total, bill.currency)} (version {bill.revision})"
 
 
@@ -211,11 +221,13 @@ def _offers(delivery: Delivery, plan: Plan | None, final: Sequence[Document]) ->
 
 
 def _delta_fits(delivery: Delivery, plan: Plan, final: Sequence[Document]) -> bool:
-    """Whether a difference says all: one currency, no taxes, and enough there to credit where it is negative."""
+    """Whether a difference says all: one currency, no taxes, something that it adds to beside what it made itself, and
+    enough there to credit where it is negative."""
     plain = delivery.config.tax is Tax.NONE and not any(each.taxed for each in final)
     same = all(each.currency == delivery.bill.currency for each in final)
     less = sum(each.net for each in final) - _held(plan)
-    return plain and same and less <= sum(each.net for each in final if each.net > 0)
+    others = _of_others(delivery, delta_plan(delivery.bill, plan, 1), final)
+    return plain and same and bool(others) and less <= sum(each.net for each in final if each.net > 0)
 
 
 def _held(plan: Plan) -> int:

@@ -54,14 +54,6 @@ _STATEMENTS = (
     "ALTER TABLE scheduled_events ADD CONSTRAINT scheduled_events_name UNIQUE (org_id, name)",
     "CREATE INDEX scheduled_events_page ON scheduled_events (org_id, created_at DESC, id DESC)",
     """
-    CREATE TABLE scheduled_firings (
-        scheduled_event_id text COLLATE "C" NOT NULL,
-        entity_id text COLLATE "C" NOT NULL,
-        day date NOT NULL,
-        PRIMARY KEY (scheduled_event_id, entity_id, day)
-    )
-    """,
-    """
     CREATE TABLE webhooks (
         org_id text COLLATE "C" NOT NULL,
         id text COLLATE "C" NOT NULL,

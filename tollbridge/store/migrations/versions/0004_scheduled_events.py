@@ -10,8 +10,6 @@ _STATEMENTS = (
     "ALTER TABLE scheduled_events ADD COLUMN filled boolean NOT NULL DEFAULT false",
     "ALTER TABLE scheduled_events ADD COLUMN filled_to text COLLATE \"C\" NOT NULL DEFAULT ''",
     "CREATE INDEX scheduled_events_unfilled ON scheduled_events (created_at) WHERE NOT filled",
-    # No code ever wrote it; what was told is a column of the rows that say when it is due.
-    "DROP TABLE scheduled_firings",
     """
     CREATE TABLE scheduled_dues (
         org_id text COLLATE "C" NOT NULL,
