@@ -70,7 +70,7 @@ def test_a_setting_that_cannot_work_is_refused_with_its_name_and_value(name: str
 
 
 def test_an_address_that_is_not_well_formed_is_refused_without_being_repeated() -> None:
-    with pytest.raises(ValueError, match="TOLLBRIDGE_SSO_ISSUER .* must be as https://") as refused:
+    with pytest.raises(ValueError, match=r"TOLLBRIDGE_SSO_ISSUER .* must be as https://") as refused:
         Settings.read({"TOLLBRIDGE_SSO_ISSUER": "us:hunter2@login.example"})
     assert "hunter2" not in str(refused.value)
 
