@@ -32,6 +32,7 @@ from tollbridge.cli import (
     migrate,
     preview,
     processes,
+    redelivery,
     rules,
     runs,
     service_users,
@@ -68,6 +69,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(rules.app, name="rules")
 app.command("trigger")(trigger.trigger)
 app.command("listen")(listen.listen)
+webhooks.app.add_typer(redelivery.app)
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
@@ -94,7 +96,7 @@ Over the API, by profile
   status, bills where each bill stands, and the sums; preview: what would be sent
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
   rules         which events are told to webhooks: create, try; alerts: what is wrong now
-  webhooks      where notifications go: create, link, verify; listen and trigger for who receives them
+  webhooks      where notifications go: create, link, verify, bring-back; listen and trigger for who receives them
   credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
   users         people who use the Console: invite, list, update, delete, sessions
   service-users programs that use the API, and their access keys

@@ -95,7 +95,7 @@ class Notifier:
         take: Callable[[str, int], None],
         drop: Callable[[str], None],
         holds: Callable[[str, int], bool],
-        deactivate: Callable[[str], Awaitable[None]],
+        deactivate: Callable[[Outlet], Awaitable[None]],
     ) -> None:
         self._claim, self._settle, self._send, self._meter = claim, settle, send, meter
         self._deactivate = deactivate
@@ -266,7 +266,7 @@ class Notifier:
             return
         fault = settlement.result if isinstance(settlement.result, Fault) else None
         if fault is not None and fault.code == GONE and run.outlet.receiver.gone_deactivates:
-            await self._deactivate(run.outlet.webhook_id)
+            await self._deactivate(run.outlet)
         log.info(
             "notification not delivered", run_id=run.run_id, state=change.state, code=fault.code if fault else None
         )
