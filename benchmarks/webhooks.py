@@ -1,5 +1,5 @@
-"""`webhooks`: how fast notifications go out, against a loop written for nothing else; how soon, also beside receivers that
-are down; and what a killed worker loses.
+"""`webhooks`: how fast notifications go out, against a loop written for nothing else; how soon they arrive, also beside
+receivers that are down; and what a killed worker loses.
 
 Runs are accepted before they are delivered, so that both sides find the same work; taking in is measured apart.
 """

@@ -130,7 +130,7 @@ def _tell_the_receiver(stderr: IO[str], said: str, environ: dict[str, str]) -> N
     """What a person tries with the rule, by the commands that the demo names: what arrives is shown."""
     exports = dict(re.findall(r"(TOLLBRIDGE_\w+)=(\S+)", said))
     for command, shown in (("trigger", "billTotal 1234.5"), ("webhooks", "got webhook.test")):
-        (named,) = re.findall(rf" {command} (.*)\n", said)
+        (named,) = re.findall(rf"^  \S.* {command} (.*)$", said, re.MULTILINE)
         arguments = [*COMMAND[:-1], command, *shlex.split(named)]
         done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, env=environ | exports)
         assert done.returncode == 0, done.stderr
