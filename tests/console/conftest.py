@@ -6,26 +6,25 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from html.parser import HTMLParser
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
 
 import httpx
 import pytest
 from fastapi import FastAPI
+from starlette.routing import Mount
 
 from tests.api.conftest import app as app
 from tests.api.conftest import organization as organization
 from tests.api.conftest import parts as parts
 from tests.api.conftest import settings as settings
+from tollbridge.console.app import PATH
 from tollbridge.domain.access import Role
 from tollbridge.domain.people import Purpose
 from tollbridge.services import users
 from tollbridge.services.caller import Caller
 from tollbridge.services.organizations import NewOrganization
 from tollbridge.services.parts import Parts
-
-HOME = Path(__file__).parent
 
 
 class _Reader(HTMLParser):
@@ -122,14 +121,19 @@ class Page:
         reader.feed(self.html)
         self.text = " ".join(reader.words)
         self.links, self.forms, self.title = reader.links, reader.forms, reader.title.strip()
-        self.h1 = [" ".join(re.sub("<[^>]+>", "", found).split()) for found in re.findall("<h1[^>]*>(.*?)</h1>", self.html, re.S)]
+        self.h1 = [
+            " ".join(re.sub("<[^>]+>", "", found).split())
+            for found in re.findall("<h1[^>]*>(.*?)</h1>", self.html, re.S)
+        ]
 
     def form(self, button: str) -> Form:
         """The form whose button has these words."""
         for form in self.forms:
             if button in form.button:
                 return form
-        raise AssertionError(f"no form with the button {button!r} on {self.url}: {[form.button for form in self.forms]}")
+        raise AssertionError(
+            f"no form with the button {button!r} on {self.url}: {[form.button for form in self.forms]}"
+        )
 
 
 class Browser:
@@ -160,8 +164,9 @@ SignIn = Callable[[Role], Awaitable[Browser]]
 @pytest.fixture
 async def somebody(app: FastAPI, parts: Parts) -> AsyncIterator[Browser]:
     """A browser of somebody who is not signed in."""
-    mounted = next(route.app for route in app.routes if getattr(route, "path", "") == "/console")
-    mounted.state.parts = parts
+    [console] = [route.app for route in app.routes if isinstance(route, Mount) and route.path == PATH]
+    assert isinstance(console, FastAPI)
+    console.state.parts = parts
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console") as client:
         yield Browser(client)
 

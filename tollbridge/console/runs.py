@@ -34,6 +34,7 @@ async def list_runs(
     entity: str | None = None,
     credential: str | None = None,
     event: str | None = None,
+    destination: str | None = None,
     after: str | None = None,
 ) -> Response:
     async with visit.parts.db.transaction() as tx:
@@ -46,6 +47,7 @@ async def list_runs(
             entity_id=entity,
             credential_id=credential,
             event_id=event,
+            destination_id=destination,
             size=_SHOWN,
             token=after,
         )
@@ -56,6 +58,7 @@ async def list_runs(
         "entity": entity,
         "credential": credential,
         "event": event,
+        "destination": destination,
     }
     return visit.page(
         "runs.html",

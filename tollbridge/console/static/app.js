@@ -49,6 +49,17 @@ document.addEventListener("close", () => opener?.focus(), true);
 
 document.getElementById("refusal")?.focus();
 
+// A calculation is tried while it is typed.
+for (const form of document.querySelectorAll("form[data-try]")) {
+  let waiting = 0;
+  const tryIt = async () => {
+    const answer = await fetch(form.dataset.try, { method: "POST", body: new FormData(form) });
+    form.querySelector("#tried").textContent = answer.ok && !answer.redirected ? await answer.text() : "It could not be tried.";
+  };
+  form.addEventListener("input", () => { clearTimeout(waiting); waiting = setTimeout(tryIt, 300); });
+  form.addEventListener("submit", (event) => { if (event.submitter?.formNoValidate) { event.preventDefault(); tryIt(); } });
+}
+
 // Keys: g and a letter go to a page, / searches, j and k walk through rows, ? tells all this.
 let going = false;
 document.addEventListener("keydown", (event) => {
