@@ -201,11 +201,9 @@ def test_no_operation_that_we_have_is_left_out() -> None:
         for name, _ in inspect.getmembers(type(getattr(client, resource)), inspect.isfunction)
         if not name.startswith("_")
     }
-    have = CALLS.keys() | REFUSED.keys() | TYPED_AS_SOMETHING_ELSE.keys()
-    assert operations | {"bills.line_items.list", "bills.line_items.retrieve"} == have
     nested = {"bills.line_items": ("list", "retrieve"), "users.invitations": ("create", "list", "retrieve")}
     operations |= {f"{resource}.{name}" for resource, names in nested.items() for name in names}
-    assert operations == CALLS.keys() | REFUSED.keys() | WITHOUT_ANSWER.keys()
+    assert operations == CALLS.keys() | REFUSED.keys() | WITHOUT_ANSWER.keys() | TYPED_AS_SOMETHING_ELSE.keys()
 
 
 async def test_every_operation_works_with_the_sync_client_that_fetches_its_tokens(

@@ -248,7 +248,7 @@ def test_erasing_asks_first_and_says_what_was_touched(environ: dict[str, str], c
         asked = cli("accounts", "erase", "acc-kitano-motors")
         done = cli("accounts", "erase", "acc-kitano-motors", "--yes")
     assert (asked.returncode, "cannot be undone" in asked.stderr) == (2, True)
-    assert done.stdout == "accounts\t1\n"
+    assert done.stdout == "accounts\t1\nevents\t1\n"
 
 
 def test_the_shell_is_offered_commands_ids_and_names(environ: dict[str, str], cli: Callable[..., Done]) -> None:

@@ -83,22 +83,19 @@ tollbridge carries every finished bill to the systems that a finance team runs, 
 On this machine
   demo          all of it at once, with a stand-in for Stripe
   init          an organization, its access key and a profile
-  serve         the API
-  worker        delivers bills; start as many as you like
-  migrate, db   the database
-  doctor, keys  what is wrong here and how to mend it; keys that seal secrets
+  serve, worker the API and the Console; what delivers: start as many as you like
+  migrate, db   the database; doctor, keys: what is wrong here; keys that seal secrets
   sandbox       a stand-in for a vendor
 
 Over the API, by profile
   import        bills, accounts, products, mappings, events from JSONL, CSV or FOCUS
   status, bills where each bill stands, and the sums; preview: what would be sent
-  runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
-  rules         which events are told to webhooks: create, try; alerts: what is wrong now
-  webhooks      where notifications go: create, link, verify; listen and trigger for who receives them
-  credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
-  users         people who use the Console: invite, list, update, delete, sessions
-  service-users programs that use the API, and their access keys
-  audit         who changed what; accounts: erase a person's data
+  runs, events  what became of each bill: list, show, watch, replay; what happened
+  rules, alerts which events are told to webhooks: create, try; what is wrong now
+  webhooks      where notifications go: create, link, verify; listen, trigger
+  credentials, integrations  secrets of vendors; what is sent where
+  users, service-users       people of the Console; programs with access keys
+  audit, accounts            who changed what; erase a person's data
 
 Examples
   tollbridge demo

@@ -93,6 +93,7 @@ async def _finish(connection: Connection, caller: Caller, id: str, person: Perso
     found = await rows.erase_mappings(connection, caller.org_id, id)
     touched["external_mappings"] += len(found)
     touched["events"] += await rows.erase_events(connection, caller.org_id, id, (), erasing.ERASED)
+    touched.update(await rows.erase_mentions(connection, caller.org_id, person.texts, erasing.ERASED))
     touched["audit_log"] += await rows.erase_audit(connection, caller.org_id, id, person.texts)
     await rows.erase_account(connection, caller.org_id, id, erasing.account(id, person.body), caller.principal)
     touched["accounts"] += 1

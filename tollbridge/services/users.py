@@ -21,7 +21,7 @@ from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version, load, missing
 from tollbridge.services.tokens import hash_token, new_token
 from tollbridge.settings import Settings
-from tollbridge.store import organizations, records
+from tollbridge.store import bulk, organizations, records
 from tollbridge.store import users as rows
 from tollbridge.store.db import Database, Tx
 from tollbridge.store.records import Page, Record
@@ -161,7 +161,8 @@ async def update(db: Database, caller: Caller, id: str, body: Mapping[str, Any])
             f"Set role: {', '.join(ROLES)}.",
             "permissionPolicy",
         )
-    async with db.transaction() as tx:
+
+    async def work(tx: Tx) -> Record:
         record = await load(tx, users, caller.org_id, id, NOUN, lock=True)
         check_version(record, body)
         kept = {**record.body, **given}
@@ -172,16 +173,22 @@ async def update(db: Database, caller: Caller, id: str, body: Mapping[str, Any])
             await _others_administer(tx, caller, record)
         changed = record.changed(clock.now(), caller.principal, body=kept, role=kept["role"], end_access=end)
         await records.save(tx, users, changed)
-    return changed
+        return changed
+
+    return await bulk.settle_races(db, work)
 
 
 async def delete(db: Database, caller: Caller, id: str) -> Record:
     """Delete the user, whose sessions end; raises Conflict where nobody would be left who can administer."""
-    async with db.transaction() as tx:
+
+    async def work(tx: Tx) -> Record:
         record = await load(tx, users, caller.org_id, id, NOUN, lock=True)
         await _others_administer(tx, caller, record)
         await records.remove(tx, users, caller.org_id, id)
-    return record
+        return record
+
+    # Two administrators who delete each other lock one another out; who is second is then the last.
+    return await bulk.settle_races(db, work)
 
 
 async def make_link(db: Database, settings: Settings, caller: Caller, id: str, purpose: Purpose) -> MadeLink:

@@ -14,15 +14,15 @@ from tollbridge.store.db import Connection
 Change = Callable[[Mapping[str, Any]], Mapping[str, Any]]
 
 HOLDS = frozenset(
-    "accounts bills bill_revisions runs run_steps run_snapshots run_previews run_records ledger events"
-    " external_mappings audit_log".split()
+    "accounts bills bill_revisions runs run_steps run_snapshots run_previews run_payloads run_records ledger events"
+    " external_mappings alerts alert_notes outbox audit_log".split()
 )
 HOLDS_NONE = frozenset(
     # Whose the data of an account is, is no user, and no vendor.
     "organizations service_users access_keys users user_links user_sessions sign_in_limits sso_sign_ins products"
-    " bill_configs credentials integrations"
+    " bill_configs credentials integrations rules webhooks scheduled_events bring_backs"
     # Ids and figures alone.
-    " lanes workers rate_limits slot_leases restores counters".split()
+    " lanes workers rate_limits slot_leases restores counters chores scheduled_dues".split()
 )
 
 KEPT_OF_EVENTS = ("code", "runId", "integrationId", "accountId", "entityId")
@@ -152,9 +152,6 @@ async def erase_runs(connection: Connection, ids: Sequence[str], told: str) -> M
         " AND $2 <> ''",
         "run_previews": "DELETE FROM run_previews WHERE run_id = ANY($1::text[]) AND $2 <> ''",
         "run_payloads": "DELETE FROM run_payloads WHERE run_id = ANY($1::text[]) AND $2 <> ''",
-        "outbox": "DELETE FROM outbox WHERE $2 <> '' AND alert_id IN ("
-        "SELECT id FROM alerts WHERE run_id = ANY($1::text[]))",
-        "alerts": "UPDATE alerts SET description = $2, remedy = '' WHERE run_id = ANY($1::text[])",
         "run_records": "DELETE FROM run_records WHERE run_id = ANY($1::text[]) AND $2 <> ''",
     }
     return {table: _count(await connection.execute(sql, ids, told)) for table, sql in statements.items()}
@@ -178,6 +175,28 @@ async def erase_events(
         told,
     )
     return _count(done)
+
+
+async def erase_mentions(connection: Connection, org_id: str, texts: Sequence[str], told: str) -> Mapping[str, int]:
+    """Empty whatever names the person without being about the account: events, and what alerts say and were told."""
+    written = [json_text.dump(text)[1:-1] for text in texts]
+    named = "EXISTS (SELECT FROM unnest($2::text[]) AS t(text) WHERE position(lower(text) in lower({})) > 0)"
+    statements = {
+        "events": f"UPDATE events SET body = $3::jsonb WHERE org_id = $1 AND {named.format('body::text')}",  # noqa: S608
+        "outbox": f"DELETE FROM outbox WHERE org_id = $1 AND {named.format('content::text')} AND $3 <> ''",  # noqa: S608
+        "alerts": f"UPDATE alerts SET description = $3, remedy = ''"  # noqa: S608
+        f" WHERE org_id = $1 AND {named.format('description || remedy')}",
+        "alert_notes": f"UPDATE alert_notes SET text = $3 WHERE org_id = $1 AND {named.format('text')}",  # noqa: S608
+    }
+    emptied = json_text.dump({"eventData": {"message": told}})
+    found = {}
+    for table, sql in statements.items():
+        as_json = table in ("events", "outbox")
+        done = await connection.execute(
+            sql, org_id, written if as_json else texts, emptied if table == "events" else told
+        )
+        found[table] = _count(done)
+    return found
 
 
 async def erase_mappings(connection: Connection, org_id: str, account_id: str) -> list[tuple[str, str, str, str]]:
