@@ -8,17 +8,23 @@ import json
 import signal
 import sys
 
-from benchmarks import growth, ingest, limits, runs
+from benchmarks import growth, ingest, limits, runs, webhooks
 from tollbridge.wiring import set_up_logs
 
-BENCHMARKS = {"runs": runs.run, "limits": limits.run, "ingest": ingest.run, "growth": growth.run}
+BENCHMARKS = {
+    "runs": runs.run,
+    "limits": limits.run,
+    "ingest": ingest.run,
+    "growth": growth.run,
+    "webhooks": webhooks.run,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description="One JSON line per benchmark.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; none means all")
     parser.add_argument(
-        "--size", type=int, help="of one benchmark: bills (runs, ingest), seconds (limits), runs (growth)"
+        "--size", type=int, help="of one benchmark: bills (runs, ingest), seconds (limits), runs (growth), webhooks"
     )
     given = parser.parse_args()
     sized = {} if given.size is None else {"size": given.size}

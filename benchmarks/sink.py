@@ -16,7 +16,7 @@ from typing import cast
 
 import uvloop
 
-KEPT = 1000
+KEPT = 5000
 """Requests that are kept whole."""
 TOTAL = 10_000
 """What every invoice comes to, in the smallest unit."""

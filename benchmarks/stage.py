@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -54,9 +55,9 @@ class Stage:
             yield process.first_line()
 
     @contextmanager
-    def worker(self, url: str, **environ: str) -> Iterator[Process]:
-        """A worker that is ready."""
-        log = self.folder / "worker.log"
+    def worker(self, url: str, name: str = "worker", **environ: str) -> Iterator[Process]:
+        """A worker that is ready; two at once need names."""
+        log = self.folder / f"{name}.log"
         log.unlink(missing_ok=True)
         environ = {
             **self.environ,
@@ -209,7 +210,8 @@ async def stage() -> AsyncIterator[Stage]:
         folder = Path(stack.enter_context(_temporary()))
         home = folder / "home"
         home.mkdir(mode=0o755)
-        settings = Settings(home=home, key=KEY, log_level="warning")
+        local = ip_network("127.0.0.0/8")
+        settings = Settings(home=home, key=KEY, log_level="warning", allow_networks=(local,), allow_http=True)
         dsn = embedded.start(settings)
         stack.callback(embedded.stop, settings)
         await migrate.migrate(dsn)
@@ -217,6 +219,7 @@ async def stage() -> AsyncIterator[Stage]:
         assert postmaster is not None
         environ = {name: value for name, value in os.environ.items() if not name.startswith("TOLLBRIDGE_")}
         environ |= {"TOLLBRIDGE_HOME": str(home), "TOLLBRIDGE_KEY": KEY, "TOLLBRIDGE_DATABASE_URL": dsn}
+        environ |= {"TOLLBRIDGE_ALLOW_NETWORKS": str(local), "TOLLBRIDGE_ALLOW_HTTP": "true"}
         async with connected(dsn) as db:
             made = await organizations.create(db, "Benchmark", ORG)
             caller = Caller(ORG, f"SERVICE_USER_{made.service_user_id}")

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import IO
 from urllib.request import Request, urlopen
 
 import pytest
@@ -18,6 +20,8 @@ from tollbridge.cli.demo_data.generate import FAILING_ACCOUNT
 from tollbridge.sandbox.stripe import KEY
 
 BILL = f"2026-10-{FAILING_ACCOUNT.removeprefix('acc-')}"
+WEBHOOKS = {"webhooks_expected": 19, "webhooks_delivered": 19}
+"""The month has so many bills over 1,000."""
 COMMAND = [sys.executable, "-m", "tollbridge.cli.main", "demo"]
 
 
@@ -35,7 +39,7 @@ def test_the_month_arrives_once_with_every_total_and_the_one_failure_says_what_t
     (line,) = done.stdout.splitlines()
     told = json.loads(line)
     assert told.pop("seconds") > 0
-    assert told == {"bills": 40, "delivered": 39, "failed": 1, "duplicates": 0, "totals_match": True}
+    assert told == {"bills": 40, "delivered": 39, "failed": 1, "duplicates": 0, "totals_match": True} | WEBHOOKS
     assert "no e-mail address" in done.stderr
     assert "hint: " in done.stderr
     assert list(tmp_home.iterdir()) == []
@@ -55,6 +59,7 @@ def test_it_stays_to_be_tried_and_sigterm_ends_it_with_all_its_processes(
         children = _children_of(process.pid)
         assert len(children) >= 3
         _repair_and_replay(said, environ)
+        _tell_the_receiver(process.stderr, said, environ)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 130
     assert not [child for child in children if Path(f"/proc/{child}").exists()]
@@ -119,6 +124,18 @@ def _repair_and_replay(said: str, environ: dict[str, str]) -> None:
         invoices = json.loads(answer.read())["invoices"]
     (invoice,) = [each for each in invoices if each["metadata"]["bill_id"] == BILL]
     assert (invoice["status"], invoice["emails"]) == ("open", 1)
+
+
+def _tell_the_receiver(stderr: IO[str], said: str, environ: dict[str, str]) -> None:
+    """What a person tries with the rule, by the commands that the demo names: what arrives is shown."""
+    exports = dict(re.findall(r"(TOLLBRIDGE_\w+)=(\S+)", said))
+    for command, shown in (("trigger", "billTotal 1234.5"), ("webhooks", "got webhook.test")):
+        (named,) = re.findall(rf"^  \S.* {command} (.*)$", said, re.MULTILINE)
+        arguments = [*COMMAND[:-1], command, *shlex.split(named)]
+        done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, env=environ | exports)
+        assert done.returncode == 0, done.stderr
+        while shown not in (line := stderr.readline()):
+            assert line, shown
 
 
 def _ask_where_it_stands(environ: dict[str, str]) -> None:

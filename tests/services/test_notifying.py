@@ -255,8 +255,15 @@ async def test_a_test_that_fails_is_no_error_of_an_integration(world: NotifyingW
 
 
 async def test_a_webhook_whose_receiver_is_gone_is_made_inactive(world: NotifyingWorld) -> None:
-    await notifying.deactivate(world.db, "hook", world.now)
+    await world.fire()
+    [claimed] = await world.claim()
+    for _ in range(2):
+        await notifying.deactivate(world.db, claimed.outlet, world.now)
     [webhook] = await world.rows("SELECT active, version, body FROM webhooks")
     assert (webhook["active"], webhook["version"], webhook["body"]) == (False, 2, {"active": False})
+    [line] = await world.rows(
+        "SELECT principal, after::text FROM audit_log WHERE entity = 'Webhook' AND action = 'UPDATE'"
+    )
+    assert (line["principal"], line["after"]) == ("SYSTEM", '{"active": false}')
     [held] = await world.fire()
     assert (await world.run(held)).hold_reason is HoldReason.DISABLED

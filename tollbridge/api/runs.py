@@ -25,7 +25,7 @@ from tollbridge.api.wire import (
     timestamp,
 )
 from tollbridge.domain.runs import RunStatus
-from tollbridge.services import changes, previews, runs
+from tollbridge.services import changes, previews, redelivery, runs
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import missing
 from tollbridge.services.parts import Parts
@@ -89,7 +89,7 @@ async def list_runs_of_destination(
 async def get_run(parts: TheParts, caller: MayRead, id: str) -> Json:
     """One run, with the configuration that is or was in force for it."""
     log = await _log(parts, caller, id)
-    return Json(_run(log.run) | ({"configuration": log.config} if log.config is not None else {}))
+    return Json(run_of(log.run) | ({"configuration": log.config} if log.config is not None else {}))
 
 
 @router.get("/{id}/steps", openapi_extra=BARE)
@@ -98,7 +98,7 @@ async def get_run_steps(parts: TheParts, caller: MayRead, id: str) -> Json:
     log = await _log(parts, caller, id)
     return Json(
         {
-            "run": _run(log.run),
+            "run": run_of(log.run),
             "configuration": log.config,
             "mappings": log.mappings,
             "account": log.account,
@@ -118,20 +118,26 @@ async def replay_run(parts: TheParts, caller: MayDeliver, id: str, body: Body) -
     """Deliver again what the run was to deliver; looks first whether it already took effect.
 
     What a person decided for the run holds for the new one; with askAgain it does not."""
-    return Json(_run(await runs.replay(parts.db, caller, id, body)))
+    return Json(run_of(await runs.replay(parts.db, caller, id, body)))
+
+
+@router.post("/{id}/resend", openapi_extra=BARE)
+async def resend_run(parts: TheParts, caller: MayDeliver, id: str) -> Json:
+    """Send a notification that has come to an end once more, under its message id; answers the run that does."""
+    return Json(run_of(await redelivery.resend(parts.db, caller, id)))
 
 
 @router.post("/{id}/decide", openapi_extra=described(changes.DECIDE, extension=True))
 async def decide_run(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
     """Say what is done about the documents of a bill that changed, or was deleted, after it was sent."""
-    return Json(_run(await changes.decide(parts.db, caller, id, body)))
+    return Json(run_of(await changes.decide(parts.db, caller, id, body)))
 
 
 @router.get("/{entityType}/latest")
 async def get_latest_runs(parts: TheParts, caller: MayRead, entityType: str, ids: Many = NO_IDS) -> Json:
     """The newest run of each of the entities that has one."""
     found = await _latest(parts, caller, entityType, ids)
-    return listed([_run(found[id]) for id in dict.fromkeys(ids) if id in found])
+    return listed([run_of(found[id]) for id in dict.fromkeys(ids) if id in found])
 
 
 @router.get("/{entityType}/latest/{id}")
@@ -139,7 +145,7 @@ async def get_latest_run(parts: TheParts, caller: MayRead, entityType: str, id: 
     found = await _latest(parts, caller, entityType, [id])
     if id not in found:
         raise missing(f"run of the {entityType}", id)
-    return Json(_run(found[id]))
+    return Json(run_of(found[id]))
 
 
 @router.get("/{entityType}/{entityId}")
@@ -150,7 +156,7 @@ async def list_runs_of_entity(parts: TheParts, caller: MayRead, window: Window, 
 async def _list(parts: Parts, caller: Caller, window: dict[str, Any], **filters: Any) -> Json:
     async with parts.db.transaction() as tx:
         found = await runs.list_runs(tx, caller.org_id, **window, **filters)
-    return listed([_run(run) for run in found.data], found.next_token)
+    return listed([run_of(run) for run in found.data], found.next_token)
 
 
 async def _latest(parts: Parts, caller: Caller, entity_type: str, ids: list[str]) -> dict[str, Run]:
@@ -163,7 +169,7 @@ async def _log(parts: Parts, caller: Caller, id: str) -> RunLog:
         return await runs.run_log(tx, caller.org_id, id)
 
 
-def _run(run: Run) -> dict[str, Any]:
+def run_of(run: Run) -> dict[str, Any]:
     """The wire's run, then what we add. A run is changed by the machinery only, so nobody is named for that."""
     values = {
         "id": run.id,

@@ -1,6 +1,6 @@
 """The demo's stage: processes, settings, a month of bills, and the display of what becomes of them.
 
-Real processes, the real API, a stand-in for Stripe. Imported by `demo` only when it runs.
+Real processes, the real API, a stand-in for Stripe, a receiver of webhooks. Imported by `demo` only when it runs.
 """
 
 from __future__ import annotations
@@ -17,10 +17,12 @@ from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlencode, urlsplit
 
+from tollbridge.cli import demo_receiver
 from tollbridge.cli.client import Client
 from tollbridge.cli.common import complain, program
 from tollbridge.cli.demo_books import Outcome
 from tollbridge.cli.demo_data.generate import FAILING_ACCOUNT, FOLDER
+from tollbridge.cli.demo_receiver import ALLOWED, Receiver
 from tollbridge.cli.fleet import Fleet
 from tollbridge.cli.output import put, put_json, say, style_of
 from tollbridge.cli.profiles import Profile
@@ -42,11 +44,12 @@ class Scene:
     stand_in: str
     key: str
     integration: str
+    receiver: Receiver
 
 
-def set_up(ships: Fleet, profile: Profile) -> Scene:
+def set_up(ships: Fleet, profile: Profile, receiver: Receiver) -> Scene:
     ships.start("sandbox", "sandbox", "--system", "stripe", "--port", "0")
-    ships.start("serve", "serve", "--port", "0")
+    ships.start("serve", "serve", "--port", "0", **ALLOWED)
     stand_in, _, key = ships.first_line("sandbox").partition("\tkey ")
     # Test mode admits 25 requests a second; a demo need not wait for that, so both sides take live mode's rate.
     _ask(stand_in, "POST", "/_admin/limits", json.dumps({"requests_per_second": RATE}))
@@ -55,6 +58,7 @@ def set_up(ships: Fleet, profile: Profile) -> Scene:
         "worker",
         TOLLBRIDGE_VENDOR_URLS=f"STRIPE_TEST={stand_in}",
         TOLLBRIDGE_RATE_LIMITS=f"STRIPE_TEST={RATE}",
+        **ALLOWED,
     )
     client = Client(Profile(ships.first_line("serve"), profile.org, profile.access_key, profile.secret))
     for kind in ("products", "accounts"):
@@ -73,7 +77,8 @@ def set_up(ships: Fleet, profile: Profile) -> Scene:
             "configData": {"finish": "send", "memo": "For {periodStart} to {periodEnd}"},
         },
     )
-    return Scene(client, stand_in, key, integration["id"])
+    demo_receiver.connect(client, receiver)
+    return Scene(client, stand_in, key, integration["id"], receiver)
 
 
 def _credential(client: Client, ships: Fleet, key: str) -> dict[str, Any]:
@@ -154,6 +159,15 @@ def follow(scene: Scene, ships: Fleet, expected: int, *, quiet: bool) -> list[di
             time.sleep(POLL)
 
 
+def follow_messages(scene: Scene, ships: Fleet, bills: dict[str, dict[str, Any]]) -> list[str]:
+    """Wait until the receiver has been told of every large bill; the ids of those that it was told of."""
+    deadline, wanted = time.monotonic() + PATIENCE, demo_receiver.large(bills)
+    while wanted - {*(told_of := demo_receiver.told_of(scene.receiver))} and time.monotonic() < deadline:
+        ships.check()
+        time.sleep(POLL)
+    return told_of
+
+
 @contextmanager
 def _display(*, quiet: bool) -> Iterator[Callable[[list[dict[str, Any]]], None]]:
     """A live table on a terminal; elsewhere a line for each run that came to rest."""
@@ -224,7 +238,9 @@ def report(scene: Scene, runs: list[dict[str, Any]], outcome: Outcome, *, as_jso
     totals = "every total is the same in both" if outcome.totals_match else "totals differ"
     put(
         f"\n{outcome.delivered} of {outcome.bills} bills are invoices in the stand-in's books after "
-        f"{outcome.seconds} s, {outcome.duplicates} of them twice, {outcome.failed} failed; {totals}."
+        f"{outcome.seconds} s, {outcome.duplicates} of them twice, {outcome.failed} failed; {totals}.\n"
+        f"{outcome.webhooks_delivered} of {outcome.webhooks_expected} signed messages about bills over 1,000 reached "
+        "the receiver."
     )
 
 
@@ -234,16 +250,23 @@ def stay(scene: Scene, ships: Fleet) -> None:
     say(
         f"\nAPI       {profile.url}   (described at {profile.url}/openapi.json)\n"
         f"Stand-in  {scene.stand_in}   (its books at {scene.stand_in}/_admin/books)\n"
+        f"Receiver  {scene.receiver.url}   (told of bills over 1,000; what comes is shown below)\n"
         "Try, in another terminal:\n"
         f"  export TOLLBRIDGE_URL={profile.url} TOLLBRIDGE_ORG={profile.org} \\\n"
         f"    TOLLBRIDGE_ACCESS_KEY={profile.access_key} TOLLBRIDGE_SECRET={profile.secret}\n"
         f"  {program()} runs list --failed\n"
         f"  {program()} runs show 2026-10-{FAILING_ACCOUNT.removeprefix('acc-')}\n"
+        f"  {program()} trigger {demo_receiver.EVENT} --set new.billTotal=1234.50\n"
+        f"  {program()} webhooks test 'Bills over 1,000'\n"
         "Ctrl-C ends it and removes everything."
     )
+    shown = len(scene.receiver.got)
     try:
         while True:
             ships.check()
+            for message in list(scene.receiver.got.values())[shown:]:
+                shown += 1
+                say(f"Receiver  got {message['type']}: {demo_receiver.summary(message)}")
             time.sleep(1)
     except KeyboardInterrupt:
         say("\nEnding …")

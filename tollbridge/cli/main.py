@@ -32,6 +32,7 @@ from tollbridge.cli import (
     migrate,
     preview,
     processes,
+    redelivery,
     rules,
     runs,
     service_users,
@@ -68,6 +69,7 @@ app.add_typer(events.app, name="events")
 app.add_typer(rules.app, name="rules")
 app.command("trigger")(trigger.trigger)
 app.command("listen")(listen.listen)
+webhooks.app.add_typer(redelivery.app)
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")

@@ -145,7 +145,9 @@ def replay(
     if bool(runs) == failed:
         raise typer.BadParameter("give ids of runs, or --failed")
     client = _client(profile)
-    chosen = runs or [run["id"] for run in _failed(_runs(client, since, integration))]
+    found = () if runs else _failed(_runs(client, since, integration))
+    # Notifications are not replayed but sent again, all of a webhook at once: `tollbridge webhooks recover`.
+    chosen = runs or [run["id"] for run in found if run["flow"] != "notify"]
     if not chosen:
         say("No run failed; nothing is replayed.")
         return
@@ -237,7 +239,7 @@ def _failed(runs: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
     """Of runs, newest first, those that failed and are the latest of what they were to deliver."""
     seen: set[tuple[object, ...]] = set()
     for run in runs:
-        what = (run.get("integrationId"), run["entityType"], run["entityId"])
+        what = (run.get("integrationId"), run["entityType"], run["entityId"], run.get("messageId"))
         if what not in seen and run["state"] == "failed" and run["entityType"] != "Credential":
             yield run
         seen.add(what)

@@ -64,7 +64,7 @@ def show(webhook: Hook, profile: ProfileOption = DEFAULT, as_json: AsJson = Fals
     Example: tollbridge webhooks show "ERP hook"
     """
     client = _client(profile)
-    found = client.get(*HOOKS, _id(client, webhook))
+    found = client.get(*HOOKS, webhook_id(client, webhook))
     found["health"] = client.get(*HOOKS, found["id"], "health")
     found["links"] = [
         {"id": link["id"], "rule": link["entityId"], "name": link["name"], "status": link["connectionStatus"]}
@@ -173,7 +173,7 @@ def rotate_secret(
     """
     client = _client(profile)
     secret = new_secret() if generate else _secret(secret_env, secret_file)
-    before = client.get(*HOOKS, _id(client, webhook))["credentials"]
+    before = client.get(*HOOKS, webhook_id(client, webhook))["credentials"]
     made = _change(client, webhook, {"credentials": {"type": TYPE, "secret": secret}})
     if as_json:
         put_json(made | ({"secret": secret} if generate else {}))
@@ -216,7 +216,7 @@ def delete(
     Example: tollbridge webhooks delete "ERP hook"
     """
     client = _client(profile)
-    chosen = _id(client, webhook)
+    chosen = webhook_id(client, webhook)
     if not yes:
         if not sys.stdin.isatty():
             raise Invalid("confirm.needed", "Nobody can be asked.", "Say --yes to delete it without asking.", "--yes")
@@ -242,7 +242,7 @@ def link(
         "entityType": "Notification",
         "entityId": _rule(client, rule),
         "destination": "Webhook",
-        "destinationId": _id(client, webhook),
+        "destinationId": webhook_id(client, webhook),
         "name": name or f"{rule} to {webhook}",
         "configData": read_pairs(options),
     }
@@ -259,7 +259,7 @@ def unlink(rule: Rule, webhook: Hook, profile: ProfileOption = DEFAULT, as_json:
     found = client.get(
         *("integrationconfigs", "entity", "Notification"),
         destination="Webhook",
-        destinationId=_id(client, webhook),
+        destinationId=webhook_id(client, webhook),
         entityId=_rule(client, rule),
     )
     _show(
@@ -316,7 +316,8 @@ def _client(profile: str) -> Client:
     return Client(read_profile(profile))
 
 
-def _id(client: Client, text: str) -> str:
+def webhook_id(client: Client, text: str) -> str:
+    """The id of the one with this id, name or code; raises Invalid unless it is exactly one."""
     return id_of(client, "/".join(HOOKS), "webhook", text, "WEBHOOK")
 
 
@@ -326,13 +327,13 @@ def _rule(client: Client, text: str) -> str:
 
 def _change(client: Client, webhook: str, change: dict[str, Any]) -> Any:
     """Put back what is there with a change. What another has changed meanwhile is refused by its version."""
-    present = client.get(*HOOKS, _id(client, webhook))
+    present = client.get(*HOOKS, webhook_id(client, webhook))
     return client.call("PUT", *HOOKS, present["id"], body=present | change)
 
 
 def _set_active(profile: str, webhook: str, active: bool) -> Any:
     client = _client(profile)
-    return client.call("PUT", *HOOKS, _id(client, webhook), "active", query={"active": active})
+    return client.call("PUT", *HOOKS, webhook_id(client, webhook), "active", query={"active": active})
 
 
 def _show(made: dict[str, Any], words: str, *, as_json: bool) -> None:

@@ -25,7 +25,7 @@ class Permission(StrEnum):
     MAP = "map"
     """Write external mappings."""
     DELIVER = "deliver"
-    """Replay runs, send bills that were not sent, decide what becomes of those that changed, and work on alerts."""
+    """Replay and resend runs, send what was not sent, decide what becomes of bills that changed, and work on alerts."""
     CONFIGURE = "configure"
     """Write integrations and the organization's configuration; read who the users are, to choose whom to notify."""
     CREDENTIALS = "credentials"

@@ -38,6 +38,9 @@ LOOK = 0.5
 """Seconds after which is looked for what is due, also where nobody told of it."""
 AHEAD = 4
 """Notifications that a line holds, as a multiple of its width: the next ones are there when a post ends."""
+UNRECORDED = 8
+"""Notifications of a line that were posted and are not recorded yet, at most, as a multiple of its width: what a slow
+database holds up fills no memory, and is little to repeat where the worker dies."""
 SOON = timedelta(seconds=60)
 """A retry that is due so soon is kept in mind; a later one is found by looking."""
 LATE = 0.001
@@ -53,10 +56,16 @@ class _Line:
     width: int
     waiting: deque[Claimed] = field(default_factory=deque)
     active: int = 0
+    unrecorded: int = 0
 
     @property
     def room(self) -> int:
-        return AHEAD * self.width - self.active - len(self.waiting)
+        return min(AHEAD * self.width - self.active - len(self.waiting), UNRECORDED * self.width - self.unrecorded)
+
+    @property
+    def excess(self) -> int:
+        """What waits here without a chance of its turn soon."""
+        return self.active + len(self.waiting) - AHEAD * self.width
 
     def answered(self, receiver: Receiver) -> None:
         self.width = min(self.width * 2, receiver.concurrency)
@@ -95,7 +104,7 @@ class Notifier:
         take: Callable[[str, int], None],
         drop: Callable[[str], None],
         holds: Callable[[str, int], bool],
-        deactivate: Callable[[str], Awaitable[None]],
+        deactivate: Callable[[Outlet], Awaitable[None]],
     ) -> None:
         self._claim, self._settle, self._send, self._meter = claim, settle, send, meter
         self._deactivate = deactivate
@@ -158,7 +167,7 @@ class Notifier:
         return line
 
     def _pump(self, line: _Line) -> None:
-        while line.waiting and line.active < line.width:
+        while line.waiting and line.active < line.width and line.unrecorded < UNRECORDED * line.width:
             line.active += 1
             task = asyncio.create_task(self._lead(line, line.waiting.popleft()))
             self._tasks.add(task)
@@ -166,7 +175,7 @@ class Notifier:
 
     def _give_back(self, line: _Line) -> None:
         """Leave to their leases what a line that grew narrow holds too much of: another worker may be luckier."""
-        while line.waiting and line.room < 0:
+        while line.waiting and line.excess > 0:
             self._drop(line.waiting.pop().run_id)
 
     async def _lead(self, line: _Line, run: Claimed) -> None:
@@ -178,14 +187,13 @@ class Notifier:
             settlement, answered = None, True
         # The next post need not wait for the record of this one.
         line.active -= 1
+        line.unrecorded += 1
         if answered:
             line.answered(run.outlet.receiver)
         else:
             line.unanswered()
             self._give_back(line)
-        self._pump(line)
-        if line.room >= AHEAD * line.width // 2:
-            self.tell(run.outlet.webhook_id)
+        self._go_on(line, run.outlet.webhook_id)
         try:
             if settlement is not None:
                 await self._close(run, settlement)
@@ -195,6 +203,14 @@ class Notifier:
             log.exception("notification left to its lease", run_id=run.run_id)
         finally:
             self._drop(run.run_id)
+            line.unrecorded -= 1
+            self._go_on(line, run.outlet.webhook_id)
+
+    def _go_on(self, line: _Line, webhook_id: str) -> None:
+        """Post what waits, and ask for more where half of the line is empty."""
+        self._pump(line)
+        if line.room >= AHEAD * line.width // 2:
+            self.tell(webhook_id)
 
     async def _attempt(self, run: Claimed) -> tuple[Settlement | None, bool]:
         """Post once; what follows from it, and whether there was an answer."""
@@ -266,7 +282,7 @@ class Notifier:
             return
         fault = settlement.result if isinstance(settlement.result, Fault) else None
         if fault is not None and fault.code == GONE and run.outlet.receiver.gone_deactivates:
-            await self._deactivate(run.outlet.webhook_id)
+            await self._deactivate(run.outlet)
         log.info(
             "notification not delivered", run_id=run.run_id, state=change.state, code=fault.code if fault else None
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 from typing import Any
 
 from pydantic import BaseModel, SecretStr
@@ -51,7 +52,7 @@ class Redactor:
     def reply(self, reply: Reply) -> dict[str, Any]:
         """The reply as JSON: the headers that help a vendor's support, and the body."""
         shown: dict[str, Any] = {
-            "headers": {name: self.text(value) for name, value in reply.headers.items() if _HEADERS.fullmatch(name)}
+            "headers": {name: self.text(value) for name, value in reply.headers.items() if _is_shown(name)}
         }
         value = reply.json
         if value is not None:
@@ -100,6 +101,11 @@ class Redactor:
                 return [self._hidden(inner) for inner in value]
             case _:
                 return value
+
+
+@lru_cache(maxsize=1024)
+def _is_shown(header: str) -> bool:
+    return _HEADERS.fullmatch(header) is not None
 
 
 def secrets_of(credential: BaseModel) -> list[str]:

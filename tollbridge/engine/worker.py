@@ -407,8 +407,8 @@ class Worker:
             self._shares[credential_id].void()
         await work.block_until(self._db, credential_id, clock.now() + wait)
 
-    async def _deactivate(self, webhook_id: str) -> None:
-        await notifying.deactivate(self._db, webhook_id, clock.now())
+    async def _deactivate(self, outlet: notifying.Outlet) -> None:
+        await notifying.deactivate(self._db, outlet, clock.now())
 
     async def _send_notification(self, request: Request) -> Reply | NoReply:
         return await self._http.perform("", request, WEBHOOK)

@@ -11,17 +11,20 @@ from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Conflict, NotFound
 from tollbridge.domain.fields import shown
 from tollbridge.domain.runs import RunState
-from tollbridge.services import clock, redelivery
+from tollbridge.services import audit, clock, integrations, redelivery
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import load
+from tollbridge.services.redelivery import AUDITED
 from tollbridge.services.webhooks import NOUN
-from tollbridge.store import notifying
+from tollbridge.store import integrations as integration_rows
+from tollbridge.store import notifying, records
 from tollbridge.store import redelivery as rows
 from tollbridge.store import runs as run_rows
-from tollbridge.store.db import Connection, Database, raw
+from tollbridge.store.db import Connection, Database, Tx, raw
 from tollbridge.store.redelivery import BringBack
 from tollbridge.store.schema import webhooks
 
@@ -83,6 +86,7 @@ async def start(db: Database, caller: Caller, webhook_id: str) -> Progress:
             connection,
             BringBack(caller.org_id, webhook_id, test.id, State.TESTING, None, 0, since, now, caller.principal, now),
         )
+        await audit.note(tx, caller, Action.BRING_BACK, AUDITED, webhook_id, after={"runId": test.id, "since": since})
         return await _progress(connection, caller.org_id, webhook_id)
 
 
@@ -104,12 +108,14 @@ async def stop(db: Database, caller: Caller, webhook_id: str) -> Progress:
             )
         await rows.hold_back(connection, found, clock.now())
         await rows.note(connection, found, State.STOPPED, f"Stopped by {caller.principal}.", 0, clock.now())
+        await audit.note(tx, caller, Action.STOP, AUDITED, webhook_id, after={"runId": found.test_run_id})
         return await _progress(connection, caller.org_id, webhook_id)
 
 
 async def step(db: Database, now: datetime) -> bool:
     """Go on with one that is under way; answers whether there was one."""
-    async with db.hot() as connection:
+    async with db.transaction() as tx:
+        connection = await raw(tx)
         found = await rows.going_on(connection)
         if found is None:
             return False
@@ -117,7 +123,7 @@ async def step(db: Database, now: datetime) -> bool:
             case State.TESTING:
                 await _after_test(connection, found, now)
             case State.GATHERING:
-                await _gather(connection, found, now)
+                await _gather(tx, found, now)
             case _:
                 await _watch(connection, found, now)
         return True
@@ -135,18 +141,29 @@ async def _after_test(connection: Connection, found: BringBack, now: datetime) -
             await rows.note(connection, found, State.TESTING, None, 0, now)
 
 
-async def _gather(connection: Connection, found: BringBack, now: datetime) -> None:
-    caller = Caller(found.org_id, found.started_by)
+async def _gather(tx: Tx, found: BringBack, now: datetime) -> None:
+    connection, caller = await raw(tx), Caller(found.org_id, found.started_by)
     held = await rows.adopt(connection, found, AT_ONCE, now)
     failed = await redelivery.make_children(
         connection, caller, found.webhook_id, found.since, found.test_run_id, AT_ONCE
     )
     if held + failed == 0:
         await rows.set_in_lanes(connection, found, now)
-        await rows.enable_all(connection, found, now, found.started_by)
+        await _enable_all(tx, caller, found.webhook_id)
         await rows.let_go(connection, found, now)
     state = State.GATHERING if held + failed else State.DELIVERING
     await rows.note(connection, found, state, None, held + failed, now)
+
+
+async def _enable_all(tx: Tx, caller: Caller, webhook_id: str) -> None:
+    """Enable every integration on the webhook, and the webhook, in the name of who brings it back."""
+    webhook = await records.get(tx, webhooks, caller.org_id, webhook_id, lock=True)
+    if webhook is not None and not webhook["active"]:
+        body = {**webhook.body, "active": True}
+        await records.save(tx, webhooks, webhook.changed(clock.now(), caller.principal, body=body, active=True))
+    for link in await integration_rows.linked_to(tx, caller.org_id, webhook_id):
+        if not link.enabled:
+            await integrations.let_send(tx, caller, link.id)
 
 
 async def _watch(connection: Connection, found: BringBack, now: datetime) -> None:

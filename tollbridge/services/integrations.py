@@ -156,12 +156,17 @@ async def delete(db: Database, caller: Caller, id: str) -> Integration:
 async def enable(db: Database, caller: Caller, id: str) -> Integration:
     """Let it send again, beginning with the runs that were held meanwhile."""
     async with db.transaction() as tx:
-        changed = await _set_enabled(tx, caller, id, Action.ENABLE, reason=None)
+        changed = await let_send(tx, caller, id)
         await runs.release_for_integration(tx, caller.org_id, id, clock.now())
-        enabled = await _with_latest(tx, changed)
-        why = f"{caller.principal} enabled it."
-        await alerts.resolve(await raw(tx), caller.org_id, disabled_cause(id), clock.now(), why)
-        return enabled
+        return await _with_latest(tx, changed)
+
+
+async def let_send(tx: Tx, caller: Caller, id: str) -> Record:
+    """Enable it, and say so to whoever was told that it was disabled; what is held stays held."""
+    changed = await _set_enabled(tx, caller, id, Action.ENABLE, reason=None)
+    why = f"{caller.principal} enabled it."
+    await alerts.resolve(await raw(tx), caller.org_id, disabled_cause(id), clock.now(), why)
+    return changed
 
 
 async def disable(db: Database, caller: Caller, id: str, body: Any) -> Integration:

@@ -14,14 +14,16 @@ from tollbridge.domain.errors import Refusal
 from tollbridge.domain.notifications import Notification, Receiver, receiver_of, sends_left
 from tollbridge.domain.runs import HoldReason, RunState
 from tollbridge.services.sealing import open_fields
-from tollbridge.store import claims, notifying
+from tollbridge.store import claims, notifying, records
 from tollbridge.store import runs as rows
 from tollbridge.store.claims import Credential, Integration
 from tollbridge.store.db import Connection, Database
 from tollbridge.store.notifying import Taken, Waiting
 from tollbridge.store.runs import Resting
+from tollbridge.store.schema import webhooks
 from tollbridge.vault import Vault
 
+SYSTEM = "SYSTEM"
 AT_ONCE = 500
 """Notifications that one claim takes of a webhook at most."""
 
@@ -30,6 +32,7 @@ AT_ONCE = 500
 class Outlet:
     """A webhook as its deliveries see it."""
 
+    org_id: str
     webhook_id: str
     receiver: Receiver
     secrets: Mapping[str, Any]
@@ -76,10 +79,13 @@ async def take_over(db: Database, now: datetime) -> int:
         return await notifying.take_over(connection, now)
 
 
-async def deactivate(db: Database, webhook_id: str, now: datetime) -> None:
+async def deactivate(db: Database, outlet: Outlet, now: datetime) -> None:
     """Make the webhook inactive, since its receiver is gone: what follows is held."""
-    async with db.hot() as connection:
-        await notifying.deactivate(connection, webhook_id, now)
+    async with db.transaction() as tx:
+        webhook = await records.get(tx, webhooks, outlet.org_id, outlet.webhook_id, lock=True)
+        if webhook is not None and webhook["active"]:
+            body = {**webhook.body, "active": False}
+            await records.save(tx, webhooks, webhook.changed(now, SYSTEM, body=body, active=False))
 
 
 async def _rates(
@@ -143,7 +149,7 @@ async def _with_outlets(
         key = (run.webhook_id, run.credential_id)
         if key not in outlets:
             credential = credentials.get((run.org_id, run.credential_id))
-            outlets[key] = _outlet(vault, webhook, receivers[webhook.id], run.credential_id, credential)
+            outlets[key] = _outlet(vault, run, webhook, receivers[webhook.id], credential)
         outlet = outlets[key]
         reason = _reason_to_rest(run, webhook, integrations.get((run.org_id, run.integration_id or "")))
         if reason is not None or isinstance(outlet, str):
@@ -171,11 +177,12 @@ def _reason_to_rest(
 
 
 def _outlet(
-    vault: Vault, webhook: Waiting, receiver: Receiver, credential_id: str, credential: Credential | None
+    vault: Vault, run: Taken, webhook: Waiting, receiver: Receiver, credential: Credential | None
 ) -> Outlet | str:
     if credential is None:
         return "The webhook has no credential."
     try:
-        return Outlet(webhook.id, receiver, open_fields(vault, credential_id, credential.secrets))
+        secrets = open_fields(vault, run.credential_id, credential.secrets)
+        return Outlet(run.org_id, webhook.id, receiver, secrets)
     except Refusal as refusal:
         return f"{refusal.message} {refusal.hint}"

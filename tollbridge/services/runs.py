@@ -184,6 +184,12 @@ async def replay(db: Database, caller: Caller, run_id: str, body: Any = None) ->
     async with db.transaction() as tx:
         run = await get_run(tx, caller.org_id, run_id)
         connection = await raw(tx)
+        if run.flow is Flow.NOTIFY:
+            raise Conflict(
+                "run.notification",
+                f"Run {run_id} carries a notification, which is sent again as it is.",
+                "Send it with POST …/integrationruns/{id}/resend.",
+            )
         if run.flow is Flow.CHECK or run.integration_id is None or run.account_id is None:
             raise Conflict(
                 "run.not_a_delivery",

@@ -147,7 +147,7 @@ async def add(connection: Connection, runs: Sequence[NewNotification], now: date
         SELECT id, org, 1, $17, by, $17, integration, credential, 'WEBHOOK', 'Webhook', webhook, type, entity, 1,
             account, lane, 'notify', state, hold, CASE WHEN error IS NOT NULL THEN 'INVALID' END,
             CASE WHEN error IS NOT NULL THEN 'rule.calculation' END, error,
-            CASE WHEN error IS NOT NULL THEN 'Mend the calculation of the rule, then replay the run.' END, 1, $17, 0,
+            CASE WHEN error IS NOT NULL THEN 'Mend the calculation of the rule, then resend the run.' END, 1, $17, 0,
             false, replay, 0, event, message, CASE WHEN error IS NOT NULL THEN $17::timestamptz END
         FROM n
         """,
@@ -333,16 +333,6 @@ async def release_held(connection: Connection, integrations: Sequence[tuple[str,
     )
     await tell(connection, {row["destination_id"] for row in rows})
     return len(rows)
-
-
-async def deactivate(connection: Connection, webhook_id: str, now: datetime) -> None:
-    """Make the webhook inactive where it is not yet."""
-    await connection.execute(
-        "UPDATE webhooks SET active = false, body = body || '{\"active\": false}'::jsonb, updated_at = $2,"
-        " updated_by = 'SYSTEM', version = version + 1 WHERE id = $1 AND active",
-        webhook_id,
-        now,
-    )
 
 
 async def wrongly_held(connection: Connection) -> list[tuple[str, str]]:

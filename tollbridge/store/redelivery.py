@@ -51,19 +51,22 @@ async def sent(connection: Connection, org_id: str, run_id: str) -> Sent | None:
     return _sent(row) if row else None
 
 
-async def failed(connection: Connection, org_id: str, webhook_id: str, since: datetime, limit: int) -> list[Sent]:
-    """The oldest notifications to the webhook that failed since that moment and were not sent again yet."""
+async def failed(
+    connection: Connection, org_id: str, webhook_id: str, since: datetime, until: datetime, limit: int
+) -> list[Sent]:
+    """The oldest notifications to the webhook that failed between these moments and were not sent again yet."""
     rows = await connection.fetch(
         f"""
         {_SENT} WHERE r.org_id = $1 AND r.flow = 'notify' AND r.state = 'failed' AND r.destination_id = $2
-          AND r.completed_at >= $3 AND r.integration_id IS NOT NULL AND r.fault_code <> 'rule.calculation'
+          AND r.completed_at BETWEEN $3 AND $4 AND r.integration_id IS NOT NULL AND r.fault_code <> 'rule.calculation'
           AND p.run_id IS NOT NULL AND NOT EXISTS (
             SELECT FROM runs o WHERE o.replay_of = r.id AND o.state <> 'cancelled')
-        ORDER BY r.completed_at, r.id LIMIT $4
+        ORDER BY r.completed_at, r.id LIMIT $5
         """,
         org_id,
         webhook_id,
         since,
+        until,
         limit,
     )
     return [_sent(row) for row in rows]
@@ -288,29 +291,6 @@ async def hold_back(connection: Connection, found: BringBack, now: datetime) -> 
         now,
     )
     return len(rows)
-
-
-async def enable_all(connection: Connection, found: BringBack, now: datetime, by: str) -> None:
-    """Enable every integration on the webhook, and the webhook."""
-    await connection.execute(
-        """
-        UPDATE integrations SET enabled = true, disabled_reason = NULL, updated_at = $3, updated_by = $4,
-            version = version + 1
-        WHERE org_id = $1 AND destination_id = $2 AND system = 'WEBHOOK' AND NOT enabled
-        """,
-        found.org_id,
-        found.webhook_id,
-        now,
-        by,
-    )
-    await connection.execute(
-        "UPDATE webhooks SET active = true, updated_at = $3, updated_by = $4, version = version + 1"
-        " WHERE org_id = $1 AND id = $2 AND NOT active",
-        found.org_id,
-        found.webhook_id,
-        now,
-        by,
-    )
 
 
 async def children(connection: Connection, test_run_id: str) -> dict[RunState, int]:
