@@ -90,7 +90,7 @@ def build_app(settings: Settings) -> FastAPI:
     """The API and the Console. It opens the database when it starts, and refuses to start on a schema that it does not
     know. Raises Invalid where a setting names an unknown system."""
     from tollbridge.api.app import create_app
-    from tollbridge.console.app import PATH, create_console
+    from tollbridge.console.app import PATH, create_console, to_console
     from tollbridge.outbound.http import Http
     from tollbridge.services.systems import check_settings
 
@@ -106,6 +106,8 @@ def build_app(settings: Settings) -> FastAPI:
 
     console = create_console()
     app = create_app(lifespan)
+    for path in ("/", PATH):
+        app.add_api_route(path, to_console, include_in_schema=False)
     app.mount(PATH, console)
     return app
 

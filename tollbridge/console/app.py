@@ -10,6 +10,7 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.exceptions import RequestValidationError
+from fastapi.responses import RedirectResponse
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
@@ -89,6 +90,11 @@ def create_console() -> FastAPI:
 def status_of(refusal: Refusal) -> int:
     """The HTTP status of a page that shows the refusal."""
     return _kind(refusal)[0]
+
+
+async def to_console(request: Request) -> Response:
+    """Whoever opens the bare address in a browser means the Console."""
+    return RedirectResponse(f"{request.scope.get('root_path', '')}{PATH}/")
 
 
 async def static(name: str) -> Response:
