@@ -87,9 +87,10 @@ def _single_sign_on(settings: Settings, db: Database, sessions: Sessions) -> Sin
 
 
 def build_app(settings: Settings) -> FastAPI:
-    """The API. It opens the database when it starts, and refuses to start on a schema that it does not know. Raises
-    Invalid where a setting names an unknown system."""
+    """The API and the Console. It opens the database when it starts, and refuses to start on a schema that it does not
+    know. Raises Invalid where a setting names an unknown system."""
     from tollbridge.api.app import create_app
+    from tollbridge.console.app import PATH, create_console, to_console
     from tollbridge.outbound.http import Http
     from tollbridge.services.systems import check_settings
 
@@ -99,11 +100,16 @@ def build_app(settings: Settings) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_database(settings) as db, Http(settings) as http:
             await require_current(db.dsn)
-            app.state.parts = connect(settings, db)
+            app.state.parts = console.state.parts = connect(settings, db)
             async with _looking_out(settings, db, http):
                 yield
 
-    return create_app(lifespan)
+    console = create_console()
+    app = create_app(lifespan)
+    for path in ("/", PATH):
+        app.add_api_route(path, to_console, include_in_schema=False)
+    app.mount(PATH, console)
+    return app
 
 
 async def run_worker(settings: Settings) -> None:

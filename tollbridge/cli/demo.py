@@ -30,6 +30,7 @@ def demo(
     from tollbridge.cli.demo_receiver import receiving
     from tollbridge.cli.fleet import Ended, fleet, uninterrupted
     from tollbridge.cli.init import make_organization
+    from tollbridge.cli.users import link_for_a_new_person
 
     began = time.monotonic()
     try:
@@ -44,7 +45,8 @@ def demo(
             outcome = audit(bills, stage.books(scene), told_of, time.monotonic() - began)
             stage.report(scene, runs, outcome, as_json=as_json)
             if not once:
-                stage.stay(scene, ships)
+                link = asyncio.run(link_for_a_new_person(settings, made.org_id, scene.client.profile.url))
+                stage.stay(scene, ships, link)
     except Ended:
         raise typer.Exit(Exit.INTERRUPTED) from None
     if not outcome.expected:

@@ -244,11 +244,12 @@ def report(scene: Scene, runs: list[dict[str, Any]], outcome: Outcome, *, as_jso
     )
 
 
-def stay(scene: Scene, ships: Fleet) -> None:
+def stay(scene: Scene, ships: Fleet, link: str) -> None:
     """Say where everything is, and keep it running until Ctrl-C."""
     profile = scene.client.profile
     say(
-        f"\nAPI       {profile.url}   (described at {profile.url}/openapi.json)\n"
+        f"\nConsole   {link}   (signs you in once, within ten minutes)\n"
+        f"API       {profile.url}   (described at {profile.url}/openapi.json)\n"
         f"Stand-in  {scene.stand_in}   (its books at {scene.stand_in}/_admin/books)\n"
         f"Receiver  {scene.receiver.url}   (told of bills over 1,000; what comes is shown below)\n"
         "Try, in another terminal:\n"

@@ -38,7 +38,8 @@ def init(
         f"Organization  {made.org_id} ({made.name})\n"
         f"Access key    {made.key_id}\n"
         f"Profile       {profile} in {file}, with the secret, for {address}\n"
-        "Next: tollbridge serve, and in another terminal tollbridge worker",
+        "Next: tollbridge serve, and in another terminal tollbridge worker\n"
+        "For the Console: tollbridge users invite you@example.com --first … --last … --role administrator",
         {"profile": profile, "file": str(file), "url": address, "orgId": made.org_id, "accessKey": made.key_id},
         as_json=as_json,
     )

@@ -24,7 +24,7 @@ def serve(
         typer.Option(min=0, max=65535, help="Port to listen on; 0 takes a free one. Default: TOLLBRIDGE_PORT."),
     ] = None,
 ) -> None:
-    """Serve the API until SIGTERM or Ctrl-C; requests under way are finished, a second Ctrl-C stops at once.
+    """Serve the API and the Console until SIGTERM or Ctrl-C; requests under way are finished, a second ends it at once.
 
     Example: tollbridge serve --port 8400
     """
@@ -38,7 +38,8 @@ def serve(
     )
     wiring.set_up_logs(settings.log_level)
     with _bound(settings) as listener:
-        _run_server(settings, listener)
+        # Links for people name the port that was taken.
+        _run_server(replace(settings, port=listener.getsockname()[1]), listener)
 
 
 def worker() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -152,6 +153,22 @@ def sign_in_link(
     made = asyncio.run(_sign_in_link(read_settings(), mail))
     told = {"link": made.url, "dtExpiry": made.expires_at.isoformat(timespec="seconds"), "userId": made.user.id}
     answer(made.url, told, as_json=as_json)
+
+
+async def link_for_a_new_person(settings: Settings, org_id: str, url: str) -> str:
+    """A link by which a new administrator of the organization signs in at this address, once."""
+    from tollbridge.domain.access import Role
+    from tollbridge.domain.people import Purpose
+    from tollbridge.services import users
+    from tollbridge.services.caller import Caller
+    from tollbridge.store.db import open_database
+
+    person = {"email": "you@demo.example", "firstName": "Demo", "lastName": "User", "role": Role.ADMINISTRATOR.value}
+    caller = Caller(org_id, "SYSTEM")
+    async with open_database(settings) as db:
+        user = await users.create(db, caller, person)
+        made = await users.make_link(db, replace(settings, public_url=url), caller, user.id, Purpose.SIGN_IN)
+    return made.url
 
 
 async def _sign_in_link(settings: Settings, mail: str) -> MadeLink:

@@ -1,0 +1,167 @@
+"""A real browser on the demo: server, worker, database and stand-in as processes, as a new user has them."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+START = 240
+"""Seconds that the demo has until all its bills are through."""
+OTHER_NAME = "console.test"
+"""A name that the browser takes for this machine, and that is no secure context."""
+ARGUMENTS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    f"--host-resolver-rules=MAP {OTHER_NAME} 127.0.0.1",
+]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """One demo serves all these tests, so they run in one process; without a browser they are left out."""
+    for item in items:
+        if Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+            if CHROMIUM is None:
+                item.add_marker(pytest.mark.skip(reason="no Chromium was found: apt-get install chromium"))
+
+
+@dataclass
+class Demo:
+    """The running demo."""
+
+    url: str
+    environ: dict[str, str]
+    said: list[str] = field(default_factory=list)
+
+    @property
+    def console(self) -> str:
+        return f"{self.url}/console"
+
+    def cli(self, *arguments: str) -> str:
+        """What a command says, with the demo as its profile."""
+        done = subprocess.run(
+            [str(Path(sys.executable).with_name("tollbridge")), *arguments],
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=120,
+        )
+        return done.stdout
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    """The demo, once all its bills are through."""
+    with tempfile.TemporaryDirectory() as folder:
+        log = Path(folder) / "demo.log"
+        with log.open("wb") as out:
+            process = subprocess.Popen(
+                [str(Path(sys.executable).with_name("tollbridge")), "demo"], stdout=subprocess.DEVNULL, stderr=out
+            )
+        try:
+            until = time.monotonic() + START
+            while "Ctrl-C ends it" not in (text := log.read_text()):
+                assert process.poll() is None, text
+                assert time.monotonic() < until, text
+                time.sleep(0.2)
+            found = dict(re.findall(r"(TOLLBRIDGE_\w+)=(\S+)", text))
+            link = re.search(r"Console\s+(\S+)", text)
+            assert link
+            yield Demo(found["TOLLBRIDGE_URL"], os.environ | found, [link[1]])
+        finally:
+            process.terminate()
+            process.wait(60)
+
+
+@pytest.fixture(scope="session")
+def playwright() -> Iterator[Playwright]:
+    with sync_playwright() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chromium(playwright: Playwright) -> Iterator[Browser]:
+    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+    yield browser
+    browser.close()
+
+
+@pytest.fixture(scope="session")
+def signed_in(demo: Demo, chromium: Browser) -> Any:
+    """The cookies of an administrator, who came in by the link that the demo prints."""
+    context = chromium.new_context()
+    page = context.new_page()
+    page.goto(demo.said[0])
+    page.get_by_role("main").get_by_role("button", name="Sign in").click()
+    page.get_by_role("heading", level=1, name="Overview").wait_for()
+    state = context.storage_state()
+    context.close()
+    return state
+
+
+@dataclass
+class Tab:
+    """A page that notes what a page of ours must never do."""
+
+    page: Page
+    demo: Demo
+    wrong: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        host = urlsplit(self.demo.url).netloc.partition(":")[2]
+        self.page.on("console", lambda said: self.wrong.append(said.text) if said.type == "error" else None)
+        self.page.on("pageerror", lambda error: self.wrong.append(str(error)))
+        self.page.on(
+            "request",
+            lambda request: (
+                None if urlsplit(request.url).netloc.endswith(f":{host}") else self.wrong.append(request.url)
+            ),
+        )
+
+    def open(self, path: str) -> Page:
+        self.page.goto(self.demo.console + path)
+        return self.page
+
+
+OpenTab = Callable[..., Tab]
+
+
+@pytest.fixture
+def open_tab(demo: Demo, chromium: Browser, signed_in: Any) -> Iterator[OpenTab]:
+    """Open a tab, signed in; options are those of a browser context."""
+    contexts: list[BrowserContext] = []
+
+    def work(**options: Any) -> Tab:
+        context = chromium.new_context(storage_state=signed_in, **options)
+        context.set_default_timeout(30_000)
+        contexts.append(context)
+        return Tab(context.new_page(), demo)
+
+    yield work
+    for context in contexts:
+        context.close()
+
+
+@pytest.fixture
+def tab(open_tab: OpenTab) -> Tab:
+    return open_tab()

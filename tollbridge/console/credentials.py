@@ -1,0 +1,153 @@
+"""Credentials: listed, made, checked, replaced, deleted. What is secret goes in and never comes out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Response
+
+from tollbridge.console import forms
+from tollbridge.console.forms import Field
+from tollbridge.console.visit import Form, MayUseCredentials, Visit, trying
+from tollbridge.domain.errors import Refusal
+from tollbridge.domain.notifications import SYSTEM as WEBHOOK
+from tollbridge.services import credentials, integrations, systems
+from tollbridge.services.systems import Destination
+from tollbridge.store import integrations as integration_rows
+from tollbridge.store.records import Record
+
+router = APIRouter()
+
+_SHOWN = 50
+
+
+@router.get("/credentials")
+async def list_credentials(visit: MayUseCredentials, system: str = "", after: str | None = None) -> Response:
+    found = await credentials.page(visit.parts, visit.caller, system or None, _SHOWN, after)
+    return visit.page(
+        "credentials.html", found=found, system=system, destinations=_destinations(), title_of_system=_title
+    )
+
+
+@router.get("/credentials/new")
+async def new_credential(visit: MayUseCredentials, system: str = "", integration: str = "") -> Response:
+    if not system:
+        return visit.page("choose-system.html", destinations=_destinations())
+    destination = systems.find(system)
+    return _form(visit, destination, integration, fields=_fields(destination))
+
+
+@router.post("/credentials/new")
+async def create_credential(visit: MayUseCredentials) -> Response:
+    """Make a credential, checked at once; on to the integration for which it was made."""
+    form = await visit.form()
+    destination = systems.find(form.text("system"))
+    integration = form.text("integration")
+    async with trying() as again:
+        body = _body(destination, form)
+        saved = await credentials.create(visit.parts, visit.caller, body)
+    if again.refusal:
+        return _form(
+            visit, destination, integration, fields=_fields(destination), sent=form.plain(), refusal=again.refusal
+        )
+    if integration:
+        record = (await integrations.retrieve(visit.parts.db, visit.caller, integration)).record
+        body = {**record.body, "name": record["name"], "integrationCredentialsId": saved.record.id}
+        await integrations.update(visit.parts.db, visit.caller, integration, body)
+        return visit.go(f"/configurations/{integration}", "The credential was added.")
+    return visit.go(f"/credentials/{saved.record.id}", _found(saved.record))
+
+
+@router.get("/credentials/{id}")
+async def show_credential(visit: MayUseCredentials, id: str) -> Response:
+    return await _details(visit, id)
+
+
+@router.post("/credentials/{id}/check")
+async def check_credential(visit: MayUseCredentials, id: str) -> Response:
+    await visit.form()
+    saved = await credentials.check(visit.parts, visit.caller, id)
+    return visit.go(f"/credentials/{id}", _found(saved.record))
+
+
+@router.post("/credentials/{id}/replace")
+async def replace_secret(visit: MayUseCredentials, id: str) -> Response:
+    """Take another secret, once it was checked; what was held for it is sent."""
+    form = await visit.form()
+    record = await credentials.retrieve(visit.parts, visit.caller, id)
+    destination = systems.find(record["system"])
+    async with trying() as again:
+        saved = await credentials.update(visit.parts, visit.caller, id, _body(destination, form))
+    if again.refusal:
+        return await _details(visit, id, refusal=again.refusal)
+    return visit.go(f"/credentials/{id}", f"{saved.record['name']} was saved and works.")
+
+
+@router.post("/credentials/{id}/delete")
+async def delete_credential(visit: MayUseCredentials, id: str) -> Response:
+    await visit.form()
+    record = await credentials.delete(visit.parts, visit.caller, id)
+    return visit.go("/credentials", f"{record['name']} was deleted.")
+
+
+def _destinations() -> Sequence[Destination]:
+    """Systems whose credentials stand alone; a webhook's belongs to it."""
+    return [each for each in systems.destinations() if each.system.key != WEBHOOK]
+
+
+def _title(key: str) -> str:
+    return systems.find(key).system.title
+
+
+def _fields(destination: Destination) -> list[Field]:
+    return forms.fields_of(systems.options_of(destination.connector.credential), {})
+
+
+def _body(destination: Destination, form: Form) -> dict[str, object]:
+    return {
+        "destination": destination.system.key,
+        "name": form.text("name"),
+        **forms.read(_fields(destination), form),
+    }
+
+
+def _found(record: Record) -> str:
+    """How the check ended."""
+    status = str(record["status"]).lower()
+    return f"{record['name']} was checked: it is {status}."
+
+
+def _form(
+    visit: Visit,
+    destination: Destination,
+    integration: str,
+    *,
+    fields: Sequence[Field],
+    sent: dict[str, str] | None = None,
+    refusal: Refusal | None = None,
+) -> Response:
+    return visit.page(
+        "credential-form.html",
+        400 if refusal else 200,
+        destination=destination,
+        integration=integration,
+        fields=fields,
+        sent=sent or {},
+        refusal=refusal,
+    )
+
+
+async def _details(visit: Visit, id: str, refusal: Refusal | None = None) -> Response:
+    record = await credentials.retrieve(visit.parts, visit.caller, id)
+    destination = systems.find(record["system"])
+    async with visit.parts.db.transaction() as tx:
+        used_by = await integration_rows.names_using(tx, visit.caller.org_id, id)
+    return visit.page(
+        "credential.html",
+        409 if refusal else 200,
+        record=record,
+        destination=destination,
+        used_by=used_by,
+        fields=_fields(destination) if record["system"] != WEBHOOK else [],
+        refusal=refusal,
+    )

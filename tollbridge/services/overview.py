@@ -1,0 +1,106 @@
+"""What the frame and the first page of the Console tell: only reads, each time anew."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+
+from tollbridge.domain.alerts import AlertState
+from tollbridge.services import clock
+from tollbridge.services.caller import Caller
+from tollbridge.services.runs import SILENCE
+from tollbridge.store import alerts, overview
+from tollbridge.store.alerts import Row as Alert
+from tollbridge.store.db import Database
+
+DAY = timedelta(days=1)
+NEEDS_SHOWN = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What every page says: the organization, how many alerts are open, how many workers are alive."""
+
+    organization: str
+    alerts: int
+    workers: int
+
+
+@dataclass(frozen=True, slots=True)
+class HeldGroup:
+    """Runs of an integration that are held for one reason, and their sum."""
+
+    integration_id: str
+    integration_name: str
+    reason: str
+    count: int
+    sums: Mapping[str, Decimal]
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The first page. `counted_all` is false where more runs were made today than are counted."""
+
+    states: Mapping[str, int]
+    counted_all: bool
+    oldest_waiting: datetime | None
+    alerts: Sequence[Alert]
+    held: Sequence[HeldGroup]
+    steps: Mapping[str, bool]
+
+
+async def standing(db: Database, caller: Caller) -> Standing:
+    async with db.hot() as connection:
+        found = await overview.standing(connection, caller.org_id, clock.now() - SILENCE)
+    return Standing(found["name"] or caller.org_id, found["alerts"], found["workers"])
+
+
+async def overview_of(db: Database, caller: Caller) -> Overview:
+    """The state of the organization as a whole."""
+    async with db.hot() as connection:
+        states = await overview.runs_since(connection, caller.org_id, clock.now() - DAY)
+        oldest = await overview.oldest_waiting(connection, caller.org_id)
+        open_states = [AlertState.NEW, AlertState.IN_PROGRESS]
+        found, _ = await alerts.page(
+            connection,
+            caller.org_id,
+            states=open_states,
+            severity=None,
+            type=None,
+            integration_id=None,
+            size=NEEDS_SHOWN,
+            token=None,
+        )
+        held = await overview.held(connection, caller.org_id)
+        steps = await overview.exists(connection, caller.org_id)
+    counted_all = sum(states.values()) < overview.MOST_COUNTED
+    return Overview(states, counted_all, oldest, found, _grouped(held), steps)
+
+
+async def held_of(db: Database, caller: Caller, integration_id: str) -> Sequence[HeldGroup]:
+    """What is held in one integration."""
+    async with db.hot() as connection:
+        held = await overview.held(connection, caller.org_id)
+    return [group for group in _grouped(held) if group.integration_id == integration_id]
+
+
+def _grouped(rows: Sequence[Mapping[str, object]]) -> list[HeldGroup]:
+    groups: dict[tuple[object, object], HeldGroup] = {}
+    for row in rows:
+        key = (row["integration_id"], row["hold_reason"])
+        before = groups.get(key)
+        sums = dict(before.sums) if before else {}
+        if row["currency"] and row["total"] is not None:
+            sums[str(row["currency"])] = row["total"]  # type: ignore[assignment]
+        groups[key] = HeldGroup(
+            str(row["integration_id"]),
+            str(row["name"]),
+            str(row["hold_reason"]),
+            (before.count if before else 0) + int(str(row["count"])),
+            sums,
+            before.since if before else row["since"],  # type: ignore[arg-type]
+        )
+    return list(groups.values())

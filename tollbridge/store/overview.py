@@ -1,0 +1,87 @@
+"""What the frame and the first page of the Console say of an organization, each in one cheap question. Only reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from tollbridge.store.db import Connection
+
+MOST_COUNTED = 10_000
+"""Runs that are counted one by one; more are told as so many and more."""
+
+
+async def standing(connection: Connection, org_id: str, alive_since: datetime) -> Mapping[str, Any]:
+    """The organization's name, its open alerts, whether it has live systems, and the workers that are alive."""
+    row = await connection.fetchrow(
+        """
+        SELECT (SELECT name FROM organizations WHERE id = $1) AS name,
+          (SELECT count(*) FROM alerts WHERE org_id = $1 AND state <> 'CLOSED') AS alerts,
+          (SELECT count(*) FROM workers WHERE seen_at >= $2) AS workers
+        """,
+        org_id,
+        alive_since,
+    )
+    assert row is not None
+    return dict(row)
+
+
+async def runs_since(connection: Connection, org_id: str, since: datetime) -> Mapping[str, int]:
+    """How many of the newest runs since that moment are in each state."""
+    rows = await connection.fetch(
+        """
+        SELECT state, count(*) AS count FROM (
+          SELECT state FROM runs WHERE org_id = $1 AND created_at >= $2 ORDER BY created_at DESC LIMIT $3
+        ) AS latest GROUP BY state
+        """,
+        org_id,
+        since,
+        MOST_COUNTED,
+    )
+    return {row["state"]: row["count"] for row in rows}
+
+
+async def held(connection: Connection, org_id: str) -> Sequence[Mapping[str, Any]]:
+    """The held runs by integration, reason and currency, with their sums and the oldest of each."""
+    rows: Sequence[Mapping[str, Any]] = await connection.fetch(
+        """
+        SELECT r.integration_id, i.name, r.hold_reason, coalesce(r.currency, b.currency) AS currency,
+          count(*) AS count, sum(coalesce(r.total, b.total)) AS total, min(r.created_at) AS since
+        FROM integrations i
+        JOIN runs r ON r.integration_id = i.id AND r.state = 'held'
+        LEFT JOIN bills b ON r.entity_type = 'Bill' AND b.org_id = r.org_id AND b.id = r.entity_id
+        WHERE i.org_id = $1
+        GROUP BY 1, 2, 3, 4 ORDER BY min(r.created_at)
+        """,
+        org_id,
+    )
+    return rows
+
+
+async def oldest_waiting(connection: Connection, org_id: str) -> datetime | None:
+    """Since when the oldest run that has not ended waits."""
+    found: datetime | None = await connection.fetchval(
+        """
+        SELECT min(created_at) FROM runs
+        WHERE org_id = $1 AND state IN ('queued', 'waiting') AND due_at IS NOT NULL
+        """,
+        org_id,
+    )
+    return found
+
+
+async def exists(connection: Connection, org_id: str) -> Mapping[str, bool]:
+    """Which of the steps of a first set-up were taken."""
+    row = await connection.fetchrow(
+        """
+        SELECT EXISTS (SELECT FROM credentials WHERE org_id = $1 AND system <> 'WEBHOOK') AS credential,
+          EXISTS (SELECT FROM integrations WHERE org_id = $1 AND entity_type = 'Bill') AS integration,
+          EXISTS (SELECT FROM bills WHERE org_id = $1) AS bills,
+          EXISTS (SELECT FROM external_mappings WHERE org_id = $1) AS mappings,
+          EXISTS (SELECT FROM ledger WHERE org_id = $1) AS delivered
+        """,
+        org_id,
+    )
+    assert row is not None
+    return dict(row)
