@@ -28,6 +28,7 @@ class Action(StrEnum):
     DELETE = "DELETE"
     ENABLE = "ENABLE"
     DISABLE = "DISABLE"
+    DROP = "DROP"
     SEND = "SEND"
     DECIDE = "DECIDE"
     REPLAY = "REPLAY"

@@ -90,7 +90,7 @@ class Worker:
         self._settings = settings
         self._db = db
         self._http = http
-        self._limits = RunLimits(settings.run_attempts, settings.run_timeout)
+        self._limits = RunLimits(settings.run_attempts, settings.run_timeout, settings.disable_after)
         self._held: dict[str, _Held] = {}
         self._shares: dict[str, Share] = {}
         self._random = random.SystemRandom()

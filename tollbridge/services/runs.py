@@ -253,6 +253,18 @@ async def release_for_integration(tx: Tx, org_id: str, integration_id: str, now:
     return released + await notifying.release_held(connection, mine, now)
 
 
+async def drop_for_integration(tx: Tx, org_id: str, integration_id: str, note: str, now: datetime) -> int:
+    """Cancel the runs that are held since the integration is disabled; the note says why. Answers how many.
+
+    The integration must be locked, so that nobody releases them meanwhile.
+    """
+    connection = await raw(tx)
+    held = await rows.held_of(connection, org_id, integration_id, HoldReason.DISABLED)
+    await lanes.lock(connection, [lane for _, lane in held if lane is not None])
+    ended = await rows.end_unstarted(connection, [id for id, _ in held], RunState.CANCELLED, note, now)
+    return len(ended)
+
+
 async def cancel_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime) -> int:
     """Cancel the runs of an integration that have not started, because it is deleted; running ones finish."""
     connection = await raw(tx)

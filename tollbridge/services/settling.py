@@ -5,8 +5,8 @@ The domain decides; one transaction applies the decisions for many runs. Never t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,12 +27,13 @@ from tollbridge.domain.runs import (
     judge_check,
     tenant_key,
 )
-from tollbridge.services import alerts, clock
+from tollbridge.services import alerts, clock, safety
 from tollbridge.services.claiming import DOCUMENT
 from tollbridge.services.raising import raise_events
 from tollbridge.store import claims, jobs, ledger, previews, standing
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
+from tollbridge.store.standing import Faring
 
 WORKS = "the credential was checked and works."
 
@@ -61,22 +62,16 @@ async def apply(
     runs: Mapping[str, Mapping[str, Any]],
     settlements: Sequence[Settlement],
     limits: RunLimits,
-    markable: Set[claims.Key],
+    faring: Mapping[claims.Key, Faring],
 ) -> tuple[dict[str, Change], list[claims.Key]]:
-    """Everything that follows from the settlements, in the transaction that locked the runs, and the integrations that
-    are markable.
+    """Everything that follows from the settlements, in the transaction that locked the runs, and the integrations whose
+    marks and counts may change.
 
     Answers what becomes of each run, and the credentials that were found to work: what was held for them is released
     by itself, since its lanes may not be locked after these.
     """
     now = max(each.now for each in settlements)
     changes = {each.run_id: await _decide(connection, runs[each.run_id], each, limits) for each in settlements}
-    await rows.settle(
-        connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
-    )
-    await ledger.finish(connection, _finished(runs, changes, now))
-    shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
-    await previews.keep(connection, shown)
     sealed = {each.run_id: each.sealed for each in settlements}
     told = [
         run_id
@@ -85,9 +80,18 @@ async def apply(
         # What belongs to no integration is a check or a test: who asked for it looks at it.
         and runs[run_id]["integration_id"] is not None
     ]
+    tally = safety.count(runs, changes, told, faring, limits.disable_after)
+    changes |= {run_id: replace(changes[run_id], note=note) for run_id, note in tally.notes.items()}
+    await rows.settle(
+        connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
+    )
+    await ledger.finish(connection, _finished(runs, changes, now))
+    shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
+    await previews.keep(connection, shown)
+    disabled = await safety.keep(connection, tally, now)
     raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
-    await raise_events(connection, list(raised.values()), now)
-    marks = {key: failed for key, failed in _marks(runs, changes).items() if key in markable}
+    await raise_events(connection, [*raised.values(), *(each.event for each in disabled.values())], now)
+    marks = {key: failed for key, failed in _marks(runs, changes).items() if key in faring}
     await standing.mark(connection, marks, now)
     # Notifications have no jobs, lanes or kept replies, and nobody waits for the end of one.
     queued = {run_id: change for run_id, change in changes.items() if runs[run_id]["flow"] != Flow.NOTIFY}
@@ -110,7 +114,8 @@ async def apply(
     # Last, since others wait for the alert that they share.
     await alerts.resolve_all(connection, {(org_id, kinds.credential_cause(id)): WORKS for org_id, id in working}, now)
     found = [_alert(runs[run_id], changes[run_id], event.id) for run_id, event in raised.items()]
-    await alerts.raise_alerts(connection, [alert for alert in found if alert is not None], now)
+    more = await safety.tell(connection, tally, faring, disabled, now)
+    await alerts.raise_alerts(connection, [*(alert for alert in found if alert is not None), *more], now)
     return changes, working
 
 

@@ -21,6 +21,7 @@ class Integration:
     """What a run needs of its integration."""
 
     enabled: bool
+    disabled_reason: str | None
     credential_id: str | None
     config: Mapping[str, Any]
 
@@ -63,14 +64,12 @@ class Snapshot:
 async def integrations(connection: Connection, keys: Iterable[Key]) -> dict[Key, Integration]:
     rows = await connection.fetch(
         """
-        SELECT org_id, id, enabled, credential_id, coalesce(body->'configData', '{}') AS config
+        SELECT org_id, id, enabled, disabled_reason, credential_id, coalesce(body->'configData', '{}') AS config
         FROM integrations WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         """,
         *_columns(keys),
     )
-    return {
-        (row["org_id"], row["id"]): Integration(row["enabled"], row["credential_id"], row["config"]) for row in rows
-    }
+    return {(row["org_id"], row["id"]): Integration(*list(row)[2:]) for row in rows}
 
 
 async def credentials(connection: Connection, keys: Iterable[Key]) -> dict[Key, Credential]:

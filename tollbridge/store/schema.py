@@ -214,6 +214,7 @@ integrations = _record(
     _col("enabled", Boolean),
     _col("disabled_reason", Text, nullable=True),
     _when("failed_at", nullable=True),
+    _col("errors_in_row", JSONB),
     audited="Integration",
 )
 webhooks = _record(

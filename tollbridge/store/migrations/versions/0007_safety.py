@@ -1,0 +1,17 @@
+"""Errors in succession, by which integrations are disabled."""
+
+from alembic import op
+
+revision = "0007"
+down_revision = "0006"
+
+_STATEMENTS = (
+    "ALTER TABLE integrations ADD COLUMN errors_in_row jsonb NOT NULL DEFAULT '{}'",
+    "CREATE INDEX events_open ON events (org_id, integration_id, received_at DESC, id DESC)"
+    " WHERE type = 'IntegrationEvent' AND actioned_at IS NULL",
+)
+
+
+def upgrade() -> None:
+    for statement in _STATEMENTS:
+        op.execute(statement)
