@@ -206,7 +206,7 @@ async def test_the_order_of_settling_decides_also_within_one_transaction(world: 
 
 async def test_eight_workers_that_settle_at_once_disable_exactly_once_by_the_tenth_error(world: World) -> None:
     accounts = [f"acc{number}" for number in range(40)]
-    await _add_accounts(world, accounts)
+    await add_accounts(world, accounts)
     run_ids = [await world.send(f"bill of {account}", account) for account in accounts]
     claimed = await world.claim(*run_ids)
     assert len(claimed) == 40
@@ -242,9 +242,7 @@ async def test_what_waits_and_what_arrives_is_held_and_names_the_errors(world: W
     for id in (waiting, arrived):
         run = await world.run(id)
         assert (run.state, run.hold_reason, run.status) == (RunState.HELD, HoldReason.DISABLED, RunStatus.DISABLED)
-        assert run.note == (
-            f"The integration is disabled: 1 error: 1 × stripe.bad. The last, of run {run_id}: Stripe refused the line."
-        )
+        assert run.note == (f"The integration is disabled: 1 error: 1 × stripe.bad; the last in run {run_id}.")
 
 
 async def test_users_who_are_chosen_are_mailed_when_it_is_disabled(world: World, bills: Bills) -> None:
@@ -383,7 +381,7 @@ async def test_errors_and_what_is_held_are_shown_before_it_is_enabled(world: Wor
     assert trouble.latest[0].event.run_id == last
 
 
-async def _add_accounts(world: World, ids: list[str]) -> None:
+async def add_accounts(world: World, ids: list[str]) -> None:
     await world.db.pool.executemany(
         "INSERT INTO accounts (org_id, id, version, created_at, created_by, updated_at, updated_by, body, code, name)"
         " VALUES ($1, $2, 1, $3, 'test', $3, 'test', '{}', $2, $2)",

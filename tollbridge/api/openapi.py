@@ -148,7 +148,15 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
     "Bill": _entity(bill_shape.BILL, _BILL),
     "BillConfig": _entity(BILL_CONFIG),
-    "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
+    "Credential": _object(
+        {
+            **_AUDIT,
+            **_texts("name type destination status error tenantId tenantName"),
+            "dtChecked": _MOMENT,
+            "dtExpiry": {**_MOMENT, "description": "When it ends, where somebody knows: people are told before."},
+        },
+        "id",
+    ),
     "Error": _object(
         {
             "message": {**_TEXT, "description": "What happened, and to what."},

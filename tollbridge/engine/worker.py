@@ -39,7 +39,7 @@ from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import WEBHOOK, Http
-from tollbridge.services import bringing_back, clock, metrics, notifying, schedules, work
+from tollbridge.services import bringing_back, clock, credentials, metrics, notifying, schedules, work
 from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
@@ -70,6 +70,8 @@ BRING_BACK = timedelta(seconds=0.5)
 SCHEDULE = timedelta(seconds=10)
 """How often a worker looks for scheduled events that are due."""
 FORGET = timedelta(hours=12)
+CHECK = timedelta(minutes=1)
+"""How often a worker asks whether it is time to look for credentials that are to be checked."""
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -140,6 +142,7 @@ class Worker:
             asyncio.create_task(self._every(TRIM, self._trim)),
             asyncio.create_task(self._every(SCHEDULE, self._tell_due)),
             asyncio.create_task(self._every(FORGET, self._forget)),
+            asyncio.create_task(self._every(CHECK, self._check_credentials)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
             asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
         ]
@@ -360,6 +363,11 @@ class Worker:
         told = await schedules.tell_due(self._db, clock.now())
         if told:
             log.info("scheduled events told", events=told)
+
+    async def _check_credentials(self) -> None:
+        started = await credentials.check_due(self._db, clock.now())
+        if started:
+            log.info("checks of credentials started", checks=started)
 
     async def _forget(self) -> None:
         await work.forget(self._db, clock.now(), self._settings.keep_ledger, self._settings.keep_audit)

@@ -13,6 +13,7 @@ from typing import Any
 from tollbridge.domain import alerts as kinds
 from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
+from tollbridge.domain.errors import FaultKind
 from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.flows import Checked, Outcome, Previewed
 from tollbridge.domain.notifications import Schedule
@@ -28,6 +29,7 @@ from tollbridge.domain.runs import (
     tenant_key,
 )
 from tollbridge.services import alerts, clock, safety
+from tollbridge.services.alerts import SYSTEM
 from tollbridge.services.claiming import DOCUMENT
 from tollbridge.services.raising import raise_events
 from tollbridge.store import claims, jobs, ledger, previews, standing
@@ -77,8 +79,8 @@ async def apply(
         run_id
         for run_id, change in changes.items()
         if await _judge_credential(connection, runs[run_id], change, sealed[run_id], now)
-        # What belongs to no integration is a check or a test: who asked for it looks at it.
-        and runs[run_id]["integration_id"] is not None
+        # What belongs to no integration is a check or a test: who asked for it looks at it, but nobody at our own.
+        and (runs[run_id]["integration_id"] is not None or runs[run_id]["created_by"] == SYSTEM)
     ]
     tally = safety.count(runs, changes, told, faring, limits.disable_after)
     changes |= {run_id: replace(changes[run_id], note=note) for run_id, note in tally.notes.items()}
@@ -203,7 +205,7 @@ async def _judge_credential(
         used=None if run["flow"] == Flow.CHECK else sealed,
         now=now,
     )
-    return turned and change.event is not None
+    return turned and (change.event is not None or run["flow"] == Flow.CHECK)
 
 
 async def _accept(
@@ -218,12 +220,15 @@ async def _accept(
 
 
 def _event(run: Mapping[str, Any], change: Change, now: datetime) -> Event:
-    assert change.event_fault is not None
-    assert change.event is not None
+    fault = change.event_fault
+    if fault is None:
+        # A check of our own, which found that the credential does not work any more.
+        assert change.fault is not None
+        fault = replace(change.fault, kind=FaultKind.UNAUTHORIZED)
     return run_failed(
         clock.new_id(),
-        change.event,
-        change.event_fault,
+        str(change.event or fault.rule.event),
+        fault,
         now,
         org_id=run["org_id"],
         run_id=run["id"],

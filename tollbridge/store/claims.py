@@ -123,14 +123,15 @@ async def reject_credential(
 
     Answers whether a credential that worked until now does no longer.
     """
-    was = await connection.fetchval(
+    turned = await connection.fetchval(
         """
         UPDATE credentials c SET checked_at = $6,
             error = CASE WHEN $4 AND c.candidate IS NOT NULL THEN c.error ELSE $3 END,
             candidate = CASE WHEN $4 THEN NULL ELSE c.candidate END,
             status = CASE WHEN $5 AND NOT ($4 AND c.candidate IS NOT NULL) THEN 'INVALID' ELSE c.status END
         FROM (SELECT status FROM credentials WHERE org_id = $1 AND id = $2 FOR UPDATE) old
-        WHERE c.org_id = $1 AND c.id = $2 AND ($7::bytea IS NULL OR c.secrets = $7) RETURNING old.status
+        WHERE c.org_id = $1 AND c.id = $2 AND ($7::bytea IS NULL OR c.secrets = $7)
+        RETURNING old.status <> 'INVALID' AND c.status = 'INVALID'
         """,
         *key,
         error,
@@ -139,7 +140,7 @@ async def reject_credential(
         now,
         used,
     )
-    return invalid and not checked and was not in (None, "INVALID")
+    return bool(turned)
 
 
 async def integrations_of(connection: Connection, credential: Key) -> list[Key]:

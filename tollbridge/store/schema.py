@@ -201,6 +201,7 @@ credentials = _record(
     _col("tenant_name", Text, nullable=True),
     _col("secrets", LargeBinary),
     _col("candidate", LargeBinary, nullable=True),
+    _when("expires_at", nullable=True),
     audited="Credential",
 )
 integrations = _record(

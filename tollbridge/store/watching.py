@@ -100,6 +100,24 @@ async def undelivered_bills(connection: Connection, before: datetime) -> list[Un
     return [Undelivered(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """A credential that is known to expire."""
+
+    org_id: str
+    id: str
+    name: str
+    expires_at: datetime
+
+
+async def expiring(connection: Connection, before: datetime) -> list[Expiring]:
+    """Credentials that are known to expire before that moment, or have."""
+    rows = await connection.fetch(
+        "SELECT org_id, id, name, expires_at FROM credentials WHERE expires_at <= $1 ORDER BY org_id, id", before
+    )
+    return [Expiring(*row) for row in rows]
+
+
 async def arrivals(connection: Connection, org_id: str, history: timedelta) -> list[Day]:
     """The days on which bills came in, oldest first, looking back so far from the last of them."""
     rows = await connection.fetch(

@@ -1,4 +1,4 @@
-"""Errors in succession, by which integrations are disabled."""
+"""Errors in succession, by which integrations are disabled; when credentials expire."""
 
 from alembic import op
 
@@ -7,6 +7,7 @@ down_revision = "0006"
 
 _STATEMENTS = (
     "ALTER TABLE integrations ADD COLUMN errors_in_row jsonb NOT NULL DEFAULT '{}'",
+    "ALTER TABLE credentials ADD COLUMN expires_at timestamptz",
     "CREATE INDEX events_open ON events (org_id, integration_id, received_at DESC, id DESC)"
     " WHERE type = 'IntegrationEvent' AND actioned_at IS NULL",
 )
