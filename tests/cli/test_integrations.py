@@ -53,3 +53,17 @@ def test_what_is_held_is_asked_about_before_it_is_enabled(environ: dict[str, str
         assert "Held since it was disabled: 1 (12.50 EUR)." in asked.stderr
         assert "--held send or --held drop" in asked.stderr
         assert "is enabled" in cli("integrations", "enable", "Invoices", "--held", "drop").stdout
+
+
+def test_all_sending_is_paused_and_resumed(environ: dict[str, str], cli: Callable[..., Done]) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        assert cli("pause").returncode == 2
+        assert cli("pause", "--reason", "Closing the books").stdout == "All sending is paused.\n"
+        again = cli("pause", "--reason", "Holiday")
+        assert again.returncode == 4
+        assert "Closing the books" in again.stderr
+        told = Client(read_profile(DEFAULT)).get("sending")
+        assert (told["paused"], told["reason"], told["heldRuns"]) == (True, "Closing the books", 0)
+        assert cli("resume").stdout == "Sending goes on, with 0 that were held.\n"
+        assert cli("resume").returncode == 4

@@ -16,8 +16,8 @@ from tollbridge.cli.credentials import Pairs, read_pairs
 from tollbridge.cli.named import id_of
 from tollbridge.cli.output import put, put_json, put_rows, say, show_moment
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
-from tollbridge.domain.integrations import HeldChoice
 from tollbridge.domain.money import plain
+from tollbridge.domain.runs import HeldChoice
 
 if TYPE_CHECKING:
     from tollbridge.cli.client import Client

@@ -34,6 +34,7 @@ from tollbridge.cli import (
     processes,
     rules,
     runs,
+    sending,
     service_users,
     trigger,
     users,
@@ -72,6 +73,8 @@ app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
+app.command("pause")(sending.pause)
+app.command("resume")(sending.resume)
 app.add_typer(users.app, name="users")
 app.add_typer(service_users.app, name="service-users")
 app.command("audit")(audit.audit)
@@ -95,7 +98,7 @@ Over the API, by profile
   runs, events  what became of each bill: list, show, watch, replay; what happened, as rules see it
   rules         which events are told to webhooks: create, try; alerts: what is wrong now
   webhooks      where notifications go: create, link, verify; listen and trigger for who receives them
-  credentials, integrations  secrets of vendors; what is sent where: create, list, enable, send
+  credentials, integrations  secrets of vendors; what is sent where: show, enable, send; pause, resume: all of it
   users         people who use the Console: invite, list, update, delete, sessions
   service-users programs that use the API, and their access keys
   audit         who changed what; accounts: erase a person's data

@@ -29,6 +29,8 @@ class Action(StrEnum):
     ENABLE = "ENABLE"
     DISABLE = "DISABLE"
     DROP = "DROP"
+    PAUSE = "PAUSE"
+    RESUME = "RESUME"
     SEND = "SEND"
     DECIDE = "DECIDE"
     REPLAY = "REPLAY"

@@ -35,15 +35,6 @@ class CountErrors(StrEnum):
     """Those that are not about a single account."""
 
 
-class HeldChoice(StrEnum):
-    """What becomes of what was held while an integration was disabled."""
-
-    SEND = "send"
-    """In the order in which it came, as fast as the other system takes it."""
-    DROP = "drop"
-    """Cancelled, with a note; it stays visible and can still be sent by hand."""
-
-
 class GlobalOptions(Options):
     """Options of every integration, whatever it sends."""
 

@@ -101,6 +101,11 @@ def reason(streak: Streak, run_id: str) -> str:
     return f"{many}: {named}; the last in run {run_id}."
 
 
+def told_paused(reason: str) -> str:
+    """What a run says that is held since all sending is paused."""
+    return f"All sending is paused: {reason}"
+
+
 def told_disabled(reason: str | None) -> str:
     """What a run says that is held because of it."""
     return f"The integration is disabled: {reason}" if reason else "The integration is disabled."

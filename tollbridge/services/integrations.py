@@ -23,7 +23,8 @@ from tollbridge.domain.fields import (
     text,
     trimmed,
 )
-from tollbridge.domain.integrations import CredentialStatus, GlobalOptions, HeldChoice, IntegrationStatus, read_layer
+from tollbridge.domain.integrations import CredentialStatus, GlobalOptions, IntegrationStatus, read_layer
+from tollbridge.domain.runs import HeldChoice
 from tollbridge.domain.safety import Rule, Streak
 from tollbridge.services import alerts, audit, clock, dispatch, links, runs, systems
 from tollbridge.services.caller import Caller

@@ -134,7 +134,7 @@ async def sweep(db: Database, now: datetime) -> int:
     Runs that are held for a cause that is gone are queued again.
     """
     async with db.hot() as connection:
-        reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)
+        reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED, HoldReason.PAUSED)
         await rows.release_held(connection, await claims.wrongly_held(connection), reasons, now)
         await notifying.release_held(connection, await notifying.wrongly_held(connection), now)
         lost = await jobs.due_without_job(connection, now, SWEPT_AT_ONCE)

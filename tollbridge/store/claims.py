@@ -18,10 +18,11 @@ Key: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """What a run needs of its integration."""
+    """What a run needs of its integration; `paused` says why all sending is paused, where it is."""
 
     enabled: bool
     disabled_reason: str | None
+    paused: str | None
     credential_id: str | None
     config: Mapping[str, Any]
 
@@ -64,8 +65,10 @@ class Snapshot:
 async def integrations(connection: Connection, keys: Iterable[Key]) -> dict[Key, Integration]:
     rows = await connection.fetch(
         """
-        SELECT org_id, id, enabled, disabled_reason, credential_id, coalesce(body->'configData', '{}') AS config
-        FROM integrations WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        SELECT i.org_id, i.id, i.enabled, i.disabled_reason, o.paused_reason, i.credential_id,
+               coalesce(i.body->'configData', '{}') AS config
+        FROM integrations i JOIN organizations o ON o.id = i.org_id
+        WHERE (i.org_id, i.id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         """,
         *_columns(keys),
     )
@@ -152,13 +155,15 @@ async def integrations_of(connection: Connection, credential: Key) -> list[Key]:
 
 
 async def wrongly_held(connection: Connection) -> list[Key]:
-    """Integrations that are enabled and have a valid credential, but for which runs are held as if it were not so."""
+    """Integrations that are enabled and have a valid credential, and may send, but for which runs are held as if it
+    were not so."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT i.org_id, i.id
         FROM runs r JOIN integrations i ON (i.org_id, i.id) = (r.org_id, r.integration_id) AND i.enabled
         JOIN credentials c ON (c.org_id, c.id) = (i.org_id, i.credential_id) AND c.status = 'VALID'
-        WHERE r.state = 'held' AND r.hold_reason IN ('disabled', 'unauthorized', 'disconnected')
+        JOIN organizations o ON o.id = r.org_id AND o.paused_at IS NULL
+        WHERE r.state = 'held' AND r.hold_reason IN ('disabled', 'unauthorized', 'disconnected', 'paused')
         """
     )
     return [(row["org_id"], row["id"]) for row in rows]

@@ -327,7 +327,8 @@ async def release_held(connection: Connection, integrations: Sequence[tuple[str,
     rows = await connection.fetch(
         """
         WITH mine AS (
-            SELECT id FROM runs WHERE flow = 'notify' AND state = 'held' AND hold_reason IN ('disabled', 'disconnected')
+            SELECT id FROM runs
+            WHERE flow = 'notify' AND state = 'held' AND hold_reason IN ('disabled', 'disconnected', 'paused')
               AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY id FOR UPDATE)
         UPDATE runs SET state = 'queued', hold_reason = NULL, note = NULL, due_at = $3, updated_at = $3,
             version = version + 1
@@ -356,9 +357,10 @@ async def wrongly_held(connection: Connection) -> list[tuple[str, str]]:
     rows = await connection.fetch(
         """
         SELECT i.org_id, i.id FROM integrations i JOIN webhooks w ON (w.org_id, w.id) = (i.org_id, i.destination_id)
+        JOIN organizations o ON o.id = i.org_id AND o.paused_at IS NULL
         WHERE i.system = 'WEBHOOK' AND i.enabled AND w.active AND EXISTS (
             SELECT FROM runs r WHERE r.integration_id = i.id AND r.state = 'held' AND r.flow = 'notify'
-              AND r.hold_reason IN ('disabled', 'disconnected'))
+              AND r.hold_reason IN ('disabled', 'disconnected', 'paused'))
         """
     )
     return [(row["org_id"], row["id"]) for row in rows]

@@ -366,6 +366,14 @@ async def held_of(
     return [(row["id"], row["lane"]) for row in rows]
 
 
+async def count_held(connection: Connection, org_id: str, reason: HoldReason) -> int:
+    """How many runs of the organization are held for that reason."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM runs WHERE org_id = $1 AND state = 'held' AND hold_reason = $2", org_id, reason
+    )
+    return count
+
+
 async def state_of(connection: Connection, run_id: str) -> tuple[RunState | None, str | None]:
     """The state of the run and what it says where it failed; None where there is no such run."""
     row = await connection.fetchrow("SELECT state, error FROM runs WHERE id = $1", run_id)

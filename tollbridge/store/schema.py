@@ -67,6 +67,9 @@ organizations = Table(
     _id("id", primary_key=True),
     _col("name", Text),
     _when("created_at"),
+    _col("paused_reason", Text, nullable=True),
+    _col("paused_by", Text, nullable=True),
+    _when("paused_at", nullable=True),
 )
 service_users = _record("service_users", _col("name", Text), _col("role", Text), audited="ServiceUser")
 access_keys = Table(

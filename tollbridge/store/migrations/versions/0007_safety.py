@@ -1,4 +1,5 @@
-"""Errors in succession, by which integrations are disabled; when credentials expire."""
+"""Errors in succession, by which integrations are disabled; when credentials expire; sending
+that is paused."""
 
 from alembic import op
 
@@ -8,6 +9,8 @@ down_revision = "0006"
 _STATEMENTS = (
     "ALTER TABLE integrations ADD COLUMN errors_in_row jsonb NOT NULL DEFAULT '{}'",
     "ALTER TABLE credentials ADD COLUMN expires_at timestamptz",
+    "ALTER TABLE organizations ADD COLUMN paused_reason text, ADD COLUMN paused_by text,"
+    " ADD COLUMN paused_at timestamptz",
     "CREATE INDEX events_open ON events (org_id, integration_id, received_at DESC, id DESC)"
     " WHERE type = 'IntegrationEvent' AND actioned_at IS NULL",
 )
