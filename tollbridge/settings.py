@@ -136,6 +136,10 @@ class Settings:
     disable_after: Annotated[
         int, "Error events in succession after which an integration is disabled, if it says nothing itself. 0: never."
     ] = 10
+    probe_after: Annotated[
+        timedelta,
+        "How long after errors disabled an integration one held run is tried, where it probes; doubled each time.",
+    ] = timedelta(minutes=5)
     lease: Annotated[timedelta, "How long a worker holds a run without a sign of life."] = timedelta(seconds=10)
     drain: Annotated[timedelta, "How long a worker finishes its runs after SIGTERM."] = timedelta(seconds=30)
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200

@@ -71,7 +71,7 @@ async def told(world: World) -> list[tuple[str, str]]:
     return [(row["type"], row["told"]) for row in rows]
 
 
-async def open_alerts(world: World) -> dict[str, str]:
+async def open_alerts(world: World | NotifyingWorld) -> dict[str, str]:
     rows = await world.rows("SELECT type, description FROM alerts WHERE state <> 'CLOSED' ORDER BY type")
     return {row["type"]: row["description"] for row in rows}
 

@@ -57,6 +57,13 @@ class GlobalOptions(Options):
             "installation is set (TOLLBRIDGE_DISABLE_AFTER).",
         ),
     ] = None
+    probe: Annotated[
+        bool | None,
+        Field(
+            description="Where errors disabled the integration, try one held run after a while: a success enables it, "
+            "a failure doubles the wait. Empty: for webhooks, not for bills."
+        ),
+    ] = None
     count_errors: Annotated[
         CountErrors,
         Field(

@@ -88,11 +88,12 @@ class RunStatus(StrEnum):
 @dataclass(frozen=True, slots=True)
 class RunLimits:
     """How often and how long a run is tried, and after how many errors in succession its integration is disabled:
-    `settings.run_attempts`, `settings.run_timeout`, `settings.disable_after`."""
+    `settings.run_attempts`, `settings.run_timeout`, `settings.disable_after`; `settings.probe_after`."""
 
     attempts: int
     working_time: timedelta
     disable_after: int = 10
+    probe_after: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,13 @@ Pure; what a streak of errors is kept in, and what follows from its end, others 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import ceil
 
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.integrations import CountErrors, GlobalOptions
-from tollbridge.domain.runs import Change, Flow, RunState
+from tollbridge.domain.notifications import SYSTEM as WEBHOOK
+from tollbridge.domain.runs import Change, Flow, HoldReason, RunState
 
 DISABLE_AFTER = 10
 """Errors in succession, where nothing else is set."""
@@ -71,6 +72,11 @@ def counts(flow: Flow, change: Change, rule: Rule) -> bool:
     return rule.counted is CountErrors.ALL or not of_one_account(flow, fault)
 
 
+def probes(options: GlobalOptions, system: str) -> bool:
+    """Whether the integration is probed where errors disabled it."""
+    return system == WEBHOOK if options.probe is None else options.probe
+
+
 def of_one_account(flow: Flow, fault: Fault) -> bool:
     """Whether the error is about a single account or its bill, and says nothing of the others."""
     if flow is Flow.NOTIFY:
@@ -78,6 +84,22 @@ def of_one_account(flow: Flow, fault: Fault) -> bool:
     if fault.kind is FaultKind.UNMAPPED:
         return fault.missing is None or fault.missing[0] == "Account"
     return fault.kind in (FaultKind.INVALID, FaultKind.ALREADY_PAID)
+
+
+def put_back(flow: Flow, change: Change) -> Change | None:
+    """A notification that was tried as a probe and was not taken is held as before, with all its attempts; None where
+    it ended otherwise."""
+    if flow is not Flow.NOTIFY or change.state is not RunState.FAILED:
+        return None
+    return replace(
+        change,
+        state=RunState.HELD,
+        hold_reason=HoldReason.DISABLED,
+        attempt=1,
+        event=None,
+        event_fault=None,
+        note="It was tried while the integration is disabled, and not taken. It is held as before.",
+    )
 
 
 def so_far(count: int, rule: Rule) -> str:

@@ -39,7 +39,7 @@ from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import WEBHOOK, Http
-from tollbridge.services import bringing_back, clock, credentials, metrics, notifying, schedules, work
+from tollbridge.services import bringing_back, clock, credentials, metrics, notifying, probing, schedules, work
 from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
@@ -67,6 +67,8 @@ leases."""
 TRIM = timedelta(minutes=1)
 BRING_BACK = timedelta(seconds=0.5)
 """How often is looked after webhooks that are brought back."""
+PROBE = timedelta(seconds=10)
+"""How often is looked for disabled integrations whose time to be probed has come."""
 SCHEDULE = timedelta(seconds=10)
 """How often a worker looks for scheduled events that are due."""
 FORGET = timedelta(hours=12)
@@ -92,7 +94,9 @@ class Worker:
         self._settings = settings
         self._db = db
         self._http = http
-        self._limits = RunLimits(settings.run_attempts, settings.run_timeout, settings.disable_after)
+        self._limits = RunLimits(
+            settings.run_attempts, settings.run_timeout, settings.disable_after, settings.probe_after
+        )
         self._held: dict[str, _Held] = {}
         self._shares: dict[str, Share] = {}
         self._random = random.SystemRandom()
@@ -145,6 +149,7 @@ class Worker:
             asyncio.create_task(self._every(CHECK, self._check_credentials)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
             asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
+            asyncio.create_task(self._every(PROBE, self._probe)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
         notifier = asyncio.create_task(self._notifier.run(stop))
@@ -354,6 +359,10 @@ class Worker:
 
     async def _bring_back(self) -> None:
         await bringing_back.step(self._db, clock.now())
+
+    async def _probe(self) -> None:
+        while await probing.step(self._db, clock.now()):
+            log.info("disabled integration is probed")
 
     async def _trim(self) -> None:
         await work.trim(self._db, clock.now(), self._settings.keep_bodies, self._settings.keep_events)

@@ -214,7 +214,7 @@ def _reason_to_rest(
         return None if credential else (RunState.CANCELLED, None, "The credential was deleted.")
     if integration is None:
         return RunState.CANCELLED, None, "The integration was deleted."
-    if not integration.enabled:
+    if not integration.enabled and run["id"] != integration.probe_run_id:
         return RunState.HELD, HoldReason.DISABLED, told_disabled(integration.disabled_reason)
     if integration.paused is not None:
         return RunState.HELD, HoldReason.PAUSED, told_paused(integration.paused)

@@ -70,6 +70,7 @@ BODY = Shape(
 
 DISABLE = Shape({"reason": text(most=1000)})
 ENABLE = Shape({"held": one_of(HeldChoice)})
+NO_PROBE: Mapping[str, None] = dict.fromkeys(("probe_at", "probe_seconds", "probe_run_id"))
 ERRORS_SHOWN = 10
 """Error events that an integration is shown with, the latest."""
 
@@ -118,7 +119,7 @@ def errors_in_row(record: Record) -> int:
 async def create(db: Database, caller: Caller, body: Any) -> Integration:
     """Make a configuration; raises Invalid that names the option that is not right."""
     kept, columns = _read(body)
-    columns |= {"enabled": True, "disabled_reason": None, "failed_at": None, "errors_in_row": {}}
+    columns |= {"enabled": True, "disabled_reason": None, "failed_at": None, "errors_in_row": {}, **NO_PROBE}
     record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, **columns)
     async with db.transaction() as tx:
         record = await _connected(tx, record)
@@ -191,7 +192,7 @@ async def enable(db: Database, caller: Caller, id: str, body: Any = None) -> Int
     why = f"{caller.principal} enabled it."
     async with db.transaction() as tx:
         changed = await _set_enabled(
-            tx, caller, id, Action.ENABLE, enabled=True, disabled_reason=None, errors_in_row={}
+            tx, caller, id, Action.ENABLE, enabled=True, disabled_reason=None, errors_in_row={}, **NO_PROBE
         )
         if choice is HeldChoice.DROP:
             dropped = await runs.drop_for_integration(
@@ -209,7 +210,7 @@ async def disable(db: Database, caller: Caller, id: str, body: Any) -> Integrati
     """Hold what is not under way, and whatever arrives, until it is enabled again."""
     reason = DISABLE.check(body).get("reason") or f"Disabled by {caller.principal}."
     async with db.transaction() as tx:
-        changed = await _set_enabled(tx, caller, id, Action.DISABLE, enabled=False, disabled_reason=reason)
+        changed = await _set_enabled(tx, caller, id, Action.DISABLE, enabled=False, disabled_reason=reason, **NO_PROBE)
         alert = integration_disabled(caller.org_id, id, changed["name"], reason, by_itself=False)
         await alerts.raise_alerts(await raw(tx), [alert], clock.now())
         return await _with_latest(tx, changed)

@@ -83,6 +83,8 @@ async def apply(
         and (runs[run_id]["integration_id"] is not None or runs[run_id]["created_by"] == SYSTEM)
     ]
     tally = safety.count(runs, changes, told, faring, limits.disable_after)
+    changes |= tally.returned
+    told = [run_id for run_id in told if run_id not in tally.returned]
     changes |= {run_id: replace(changes[run_id], note=note) for run_id, note in tally.notes.items()}
     await rows.settle(
         connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
@@ -90,7 +92,7 @@ async def apply(
     await ledger.finish(connection, _finished(runs, changes, now))
     shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
     await previews.keep(connection, shown)
-    disabled = await safety.keep(connection, tally, now)
+    disabled = await safety.keep(connection, tally, faring, limits, now)
     raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
     await raise_events(connection, [*raised.values(), *(each.event for each in disabled.values())], now)
     marks = {key: failed for key, failed in _marks(runs, changes).items() if key in faring}

@@ -18,10 +18,12 @@ Key: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """What a run needs of its integration; `paused` says why all sending is paused, where it is."""
+    """What a run needs of its integration; `paused` says why all sending is paused, where it is,
+    `probe_run_id` the run that is tried though it is disabled."""
 
     enabled: bool
     disabled_reason: str | None
+    probe_run_id: str | None
     paused: str | None
     credential_id: str | None
     config: Mapping[str, Any]
@@ -65,7 +67,7 @@ class Snapshot:
 async def integrations(connection: Connection, keys: Iterable[Key]) -> dict[Key, Integration]:
     rows = await connection.fetch(
         """
-        SELECT i.org_id, i.id, i.enabled, i.disabled_reason, o.paused_reason, i.credential_id,
+        SELECT i.org_id, i.id, i.enabled, i.disabled_reason, i.probe_run_id, o.paused_reason, i.credential_id,
                coalesce(i.body->'configData', '{}') AS config
         FROM integrations i JOIN organizations o ON o.id = i.org_id
         WHERE (i.org_id, i.id) IN (SELECT * FROM unnest($1::text[], $2::text[]))

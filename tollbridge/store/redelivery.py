@@ -294,7 +294,8 @@ async def enable_all(connection: Connection, found: BringBack, now: datetime, by
     """Enable every integration on the webhook, and the webhook."""
     await connection.execute(
         """
-        UPDATE integrations SET enabled = true, disabled_reason = NULL, errors_in_row = '{}', updated_at = $3,
+        UPDATE integrations SET enabled = true, disabled_reason = NULL, errors_in_row = '{}', probe_at = NULL,
+            probe_seconds = NULL, probe_run_id = NULL, updated_at = $3,
             updated_by = $4, version = version + 1
         WHERE org_id = $1 AND destination_id = $2 AND system = 'WEBHOOK' AND NOT enabled
         """,

@@ -306,6 +306,20 @@ async def release_held(
     return len(rows)
 
 
+async def release_one(connection: Connection, run_id: str, now: datetime) -> str | None:
+    """Queue a held run; answers where it goes. Its lane must be locked already."""
+    destination: str | None = await connection.fetchval(
+        """
+        UPDATE runs SET state = 'queued', hold_reason = NULL, fault_kind = NULL, fault_code = NULL, error = NULL,
+            hint = NULL, note = NULL, due_at = $2, updated_at = $2, version = version + 1
+        WHERE id = $1 AND state = 'held' RETURNING destination_id
+        """,
+        run_id,
+        now,
+    )
+    return destination
+
+
 async def heartbeat(
     connection: Connection, fences: Sequence[tuple[str, int]], worker_id: str, now: datetime, until: datetime
 ) -> set[str]:

@@ -219,6 +219,9 @@ integrations = _record(
     _col("disabled_reason", Text, nullable=True),
     _when("failed_at", nullable=True),
     _col("errors_in_row", JSONB),
+    _when("probe_at", nullable=True),
+    _col("probe_seconds", Float, nullable=True),
+    _id("probe_run_id", nullable=True),
     audited="Integration",
 )
 webhooks = _record(

@@ -8,6 +8,9 @@ down_revision = "0006"
 
 _STATEMENTS = (
     "ALTER TABLE integrations ADD COLUMN errors_in_row jsonb NOT NULL DEFAULT '{}'",
+    "ALTER TABLE integrations ADD COLUMN probe_at timestamptz, ADD COLUMN probe_seconds double precision,"
+    ' ADD COLUMN probe_run_id text COLLATE "C"',
+    "CREATE INDEX integrations_probe ON integrations (probe_at) WHERE probe_at IS NOT NULL",
     "ALTER TABLE credentials ADD COLUMN expires_at timestamptz",
     "ALTER TABLE organizations ADD COLUMN paused_reason text, ADD COLUMN paused_by text,"
     " ADD COLUMN paused_at timestamptz",
