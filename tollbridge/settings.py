@@ -35,7 +35,11 @@ _EXAMPLES = {
 _FOR_EVER = "TOLLBRIDGE_KEEP_"
 """Where 0 means for ever."""
 _LEAST, _MOST = 0.001, 10**9
-_BOUNDS = {"TOLLBRIDGE_PORT": (0, 65_535), "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024)}
+_BOUNDS = {
+    "TOLLBRIDGE_PORT": (0, 65_535),
+    "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024),
+    "TOLLBRIDGE_DISABLE_AFTER": (0, 1_000_000),
+}
 
 
 def default_home() -> Path:
@@ -129,6 +133,13 @@ class Settings:
         minutes=30
     )
     run_attempts: Annotated[int, "Attempts of a run whose vendor is unavailable before it fails."] = 8
+    disable_after: Annotated[
+        int, "Error events in succession after which an integration is disabled, if it says nothing itself. 0: never."
+    ] = 10
+    probe_after: Annotated[
+        timedelta,
+        "How long after errors disabled an integration one held run is tried, where it probes; doubled each time.",
+    ] = timedelta(minutes=5)
     lease: Annotated[timedelta, "How long a worker holds a run without a sign of life."] = timedelta(seconds=10)
     drain: Annotated[timedelta, "How long a worker finishes its runs after SIGTERM."] = timedelta(seconds=30)
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200

@@ -1,12 +1,13 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Any
 
 import httpx
 import pytest
 from sqlalchemy import update
 
-from tests.api.entities import add_credential, send
+from tests.api.entities import ACCOUNT, a_bill, add_credential, send
 from tollbridge.store.db import Database
 from tollbridge.store.schema import integrations
 
@@ -84,6 +85,36 @@ async def test_disabling_says_why_and_enabling_clears_it(api: httpx.AsyncClient,
     enabled = (await api.post(f"integrationconfigs/{id}/enable", headers=headers)).json()
     assert (enabled["enabled"], enabled["connectionStatus"], enabled["version"]) == (True, "CONNECTED", 3)
     assert "disabledReason" not in enabled
+
+
+async def test_errors_in_a_row_and_the_rule_are_shown(api: httpx.AsyncClient, db: Database) -> None:
+    made = await send(api, "POST", "integrationconfigs", STRIPE)
+    assert (made["errorsInARow"], made["disableAfter"]) == (0, 10)
+    async with db.transaction() as tx:
+        await tx.execute(update(integrations).values(errors_in_row={"stripe.bad": 4, "http.503": 3}))
+    changed = STRIPE | {"configData": {"disableAfter": 3}}
+    shown = await send(api, "PUT", f"integrationconfigs/{made['id']}", changed)
+    assert (shown["errorsInARow"], shown["disableAfter"]) == (7, 3)
+    enabled = await send(api, "POST", f"integrationconfigs/{made['id']}/enable")
+    assert enabled["errorsInARow"] == 0
+
+
+async def test_what_is_held_is_shown_and_dropped_where_that_is_chosen(api: httpx.AsyncClient, db: Database) -> None:
+    await add_credential(db)
+    made = await send(api, "POST", "integrationconfigs", STRIPE | {"integrationCredentialsId": "c1"})
+    await send(api, "POST", f"integrationconfigs/{made['id']}/disable", {"reason": "Closing the books"})
+    await send(api, "POST", "accounts", ACCOUNT)
+    await send(api, "PUT", "bills/b1", a_bill())
+    shown = await send(api, "GET", f"integrationconfigs/{made['id']}")
+    assert shown["heldRuns"] == {"count": 1, "totals": {"EUR": Decimal("12.50")}}
+    assert shown["errorEvents"] == {"count": 0, "latest": []}
+    (run,) = (await send(api, "GET", "integrationruns/Bill/b1"))["data"]
+    assert run["note"] == "The integration is disabled: Closing the books"
+    wrong = await api.post(f"integrationconfigs/{made['id']}/enable", json={"held": "keep"})
+    assert (wrong.status_code, wrong.json()["field"]) == (400, "held")
+    enabled = await send(api, "POST", f"integrationconfigs/{made['id']}/enable", {"held": "drop"})
+    assert (enabled["enabled"], enabled["heldRuns"]["count"]) == (True, 0)
+    assert (await send(api, "GET", f"integrationruns/{run['id']}"))["state"] == "cancelled"
 
 
 async def test_sending_what_is_there_answers_how_many_runs_were_made(api: httpx.AsyncClient, db: Database) -> None:

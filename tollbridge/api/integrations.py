@@ -24,7 +24,9 @@ from tollbridge.api.wire import (
 from tollbridge.domain.runs import RunStatus
 from tollbridge.services import dispatch, integrations, previews, systems
 from tollbridge.services.dispatch import InScope
-from tollbridge.services.integrations import Integration, Standing
+from tollbridge.services.integrations import Integration, Standing, Trouble
+from tollbridge.services.parts import Parts
+from tollbridge.store.events import Stored
 from tollbridge.store.records import Record
 
 router = APIRouter(prefix=f"{ORG}/integrationconfigs", tags=["Integration configurations"])
@@ -82,7 +84,7 @@ async def get_by_entity(
     found = await integrations.by_entity(
         parts.db, caller, entityType, destination=destination, destination_id=destinationId, entity_id=entityId
     )
-    return Json(_with_run(found))
+    return Json(_with_run(parts, found))
 
 
 @router.get("")
@@ -90,38 +92,40 @@ async def list_integrations(
     parts: TheParts, caller: MayRead, paging: Paging200, destinationId: str | None = None
 ) -> Json:
     found, standings = await integrations.page(parts.db, caller, destinationId, paging.size, paging.token)
-    return listed([_integration(record, standings[record.id]) for record in found.data], found.next_token)
+    return listed([_integration(parts, record, standings[record.id]) for record in found.data], found.next_token)
 
 
 @router.post("", openapi_extra=WITH_BODY)
 async def create_integration(parts: TheParts, caller: MayConfigure, body: Body) -> Json:
-    return Json(_saved(await integrations.create(parts.db, caller, body)))
+    return Json(_saved(parts, await integrations.create(parts.db, caller, body)))
 
 
 @router.get("/{id}")
 async def retrieve_integration(parts: TheParts, caller: MayRead, id: str) -> Json:
-    return Json(_with_run(await integrations.retrieve(parts.db, caller, id)))
+    return Json(_with_run(parts, await integrations.retrieve(parts.db, caller, id)))
 
 
 @router.put("/{id}", openapi_extra=WITH_BODY)
 async def update_integration(parts: TheParts, caller: MayConfigure, id: str, body: Body) -> Json:
-    return Json(_saved(await integrations.update(parts.db, caller, id, body)))
+    return Json(_saved(parts, await integrations.update(parts.db, caller, id, body)))
 
 
 @router.delete("/{id}")
 async def delete_integration(parts: TheParts, caller: MayConfigure, id: str) -> Json:
     deleted = await integrations.delete(parts.db, caller, id)
-    return Json(_integration(deleted.record, deleted.standing))
+    return Json(_integration(parts, deleted.record, deleted.standing))
 
 
-@router.post("/{id}/enable")
-async def enable_integration(parts: TheParts, caller: MayConfigure, id: str) -> Json:
-    return Json(_with_run(await integrations.enable(parts.db, caller, id)))
+@router.post("/{id}/enable", openapi_extra=described(integrations.ENABLE, optional=True))
+async def enable_integration(parts: TheParts, caller: MayConfigure, id: str, body: Body) -> Json:
+    """Let it send again. `held`, an extension, says what becomes of what was held since it was disabled: `send` (the
+    default), in the order in which it came, or `drop`: it is cancelled and can still be sent by hand."""
+    return Json(_with_run(parts, await integrations.enable(parts.db, caller, id, body)))
 
 
 @router.post("/{id}/disable", openapi_extra=described(integrations.DISABLE, extension=True))
 async def disable_integration(parts: TheParts, caller: MayConfigure, id: str, body: Body) -> Json:
-    return Json(_with_run(await integrations.disable(parts.db, caller, id, body)))
+    return Json(_with_run(parts, await integrations.disable(parts.db, caller, id, body)))
 
 
 @router.post("/{id}/send", openapi_extra=BARE)
@@ -140,16 +144,16 @@ async def preview_delivery(parts: TheParts, caller: MayDeliver, id: str, body: B
     return preview_of(await previews.preview(parts, caller, id, body))
 
 
-def _saved(saved: Integration) -> dict[str, Any]:
+def _saved(parts: Parts, saved: Integration) -> dict[str, Any]:
     scope = {"billsInScope": _scope(saved.in_scope)} if saved.in_scope else {}
-    return _integration(saved.record, saved.standing) | scope
+    return _integration(parts, saved.record, saved.standing) | scope
 
 
 def _scope(scope: InScope) -> dict[str, Any]:
     return {"count": scope.count, "totals": dict(scope.sums), "undecidedAccounts": scope.undecided}
 
 
-def _with_run(found: Integration) -> dict[str, Any]:
+def _with_run(parts: Parts, found: Integration) -> dict[str, Any]:
     """The configuration with the keys of its latest run, as which the wire declares this answer."""
     run = found.latest
     keys: dict[str, Any] = {"status": RunStatus.WAITING}
@@ -165,10 +169,31 @@ def _with_run(found: Integration) -> dict[str, Any]:
     if not found.record["enabled"]:
         keys["status"] = RunStatus.DISABLED
     present = {name: value for name, value in keys.items() if value is not None}
-    return _integration(found.record, found.standing) | present
+    trouble = _trouble(found.trouble) if found.trouble else {}
+    return _integration(parts, found.record, found.standing) | present | trouble
 
 
-def _integration(record: Record, standing: Standing) -> dict[str, Any]:
+def _trouble(trouble: Trouble) -> dict[str, Any]:
+    return {
+        "errorEvents": {"count": trouble.errors, "latest": [_error(each) for each in trouble.latest]},
+        "heldRuns": {"count": trouble.held.count, "totals": dict(trouble.held.totals)},
+    }
+
+
+def _error(stored: Stored) -> dict[str, Any]:
+    event = stored.event
+    told = {name: event.new.get(name) for name in ("code", "message", "action")}
+    return {
+        "id": event.id,
+        "eventName": event.name,
+        "eventTime": timestamp(event.happened_at),
+        "runId": event.run_id,
+        "accountId": event.account_id,
+        **told,
+    }
+
+
+def _integration(parts: Parts, record: Record, standing: Standing) -> dict[str, Any]:
     return entity(
         record,
         name=record["name"],
@@ -176,4 +201,6 @@ def _integration(record: Record, standing: Standing) -> dict[str, Any]:
         enabled=record["enabled"],
         connectionStatus=standing.status,
         disabledReason=record["disabled_reason"],
+        errorsInARow=integrations.errors_in_row(record),
+        disableAfter=integrations.rule_of(record, parts.settings).after,
     )

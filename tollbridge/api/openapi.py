@@ -79,7 +79,22 @@ _RUN = {
     **_texts("flow system holdReason faultKind faultCode accountId integrationId credentialId replayOf currency"),
     **_texts("eventId messageId"),
 }
-_INTEGRATION = {"authorized": _FLAG, "enabled": _FLAG, "disabledReason": _TEXT}
+_ERROR_EVENT = {"eventTime": _MOMENT, **_texts("id eventName runId accountId code message action")}
+_INTEGRATION = {
+    "authorized": _FLAG,
+    "enabled": _FLAG,
+    "disabledReason": _TEXT,
+    "errorsInARow": {**_COUNT, "description": "Successive error events that count, since the last success."},
+    "disableAfter": {**_COUNT, "description": "After so many of them it is disabled; 0: never."},
+    "errorEvents": {
+        **_object({"count": _COUNT, "latest": {"type": "array", "items": _object(_ERROR_EVENT)}}),
+        "description": "Only of a single configuration: error events that are not marked as actioned.",
+    },
+    "heldRuns": {
+        **_object({"count": _COUNT, "totals": _object({})}),
+        "description": "Only of a single configuration: what is held since it is disabled, with sums by currency.",
+    },
+}
 _INVITATION = {"accepted": _FLAG, **_texts("invitingPrincipalId link")}
 _KEY = {"id": _TEXT, "apiKey": _TEXT, "serviceUserId": _TEXT, "active": _FLAG, "dtCreated": _MOMENT}
 
@@ -133,7 +148,15 @@ COMPONENTS: Mapping[str, Schema] = {
     ),
     "Bill": _entity(bill_shape.BILL, _BILL),
     "BillConfig": _entity(BILL_CONFIG),
-    "Credential": _object({**_AUDIT, **_texts("name type destination status error tenantId tenantName")}, "id"),
+    "Credential": _object(
+        {
+            **_AUDIT,
+            **_texts("name type destination status error tenantId tenantName"),
+            "dtChecked": _MOMENT,
+            "dtExpiry": {**_MOMENT, "description": "When it ends, where somebody knows: people are told before."},
+        },
+        "id",
+    ),
     "Error": _object(
         {
             "message": {**_TEXT, "description": "What happened, and to what."},

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from decimal import Decimal
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from click import Choice
 
 from tollbridge.cli import completing
 from tollbridge.cli.common import AsJson
 from tollbridge.cli.credentials import Pairs, read_pairs
 from tollbridge.cli.named import id_of
-from tollbridge.cli.output import put, put_json, put_rows, say
+from tollbridge.cli.output import put, put_json, put_rows, say, show_moment
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
 from tollbridge.domain.money import plain
+from tollbridge.domain.runs import HeldChoice
+
+if TYPE_CHECKING:
+    from tollbridge.cli.client import Client
 
 app = typer.Typer(help="Integrations: what is sent where.", rich_markup_mode=None, no_args_is_help=True)
 
@@ -25,6 +32,9 @@ COLUMNS = {
     "connectionStatus": "Status",
     "enabled": "Enabled",
 }
+
+
+Named = Annotated[str, typer.Argument(help="Its id or name.", autocompletion=completing.integrations)]
 
 
 @app.command()
@@ -81,29 +91,112 @@ def list_(profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
 
 
 @app.command()
-def enable(
-    integration: Annotated[str, typer.Argument(help="Its id or name.", autocompletion=completing.integrations)],
+def show(
+    integration: Named,
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
-    """Enable an integration again; bills that were held meanwhile are sent.
+    """Show an integration: how it stands, its errors in succession, and what is held.
 
-    Example: tollbridge integrations enable Invoices
+    Example: tollbridge integrations show Invoices
     """
     from tollbridge.cli.client import Client
 
     client = Client(read_profile(profile))
-    chosen = id_of(client, "integrationconfigs", "integration", integration, "the integration")
-    made = client.call("POST", "integrationconfigs", chosen, "enable")
+    found = client.call("GET", "integrationconfigs", _chosen(client, integration))
+    if as_json:
+        put_json(found)
+        return
+    for name, value in _facts(found):
+        put(f"{name + ':':<18}{value}")
+    _say_errors(found)
+
+
+def _facts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
+    yield "Id", found["id"]
+    yield "Name", found["name"]
+    yield "Sends", f"{found['entityType']} to {found['destination']}"
+    yield "Status", found["connectionStatus"]
+    if found.get("disabledReason"):
+        yield "Disabled", found["disabledReason"]
+    rule = f"{found['errorsInARow']} of {found['disableAfter']}" if found["disableAfter"] else "never disabled by them"
+    yield "Errors in a row", rule
+    held = found["heldRuns"]
+    yield "Held", f"{held['count']}{_in_brackets(held['totals'])}"
+
+
+def _say_errors(found: dict[str, Any]) -> None:
+    errors = found["errorEvents"]
+    if errors["count"]:
+        say(f"Error events that are not marked as actioned: {errors['count']}, the latest:")
+    for event in errors["latest"]:
+        run, at = event.get("runId"), show_moment(event["eventTime"])
+        say(f"  {at}  {event.get('code')}  run {run}: {event.get('message')}")
+
+
+@app.command()
+def disable(
+    integration: Named,
+    reason: Annotated[str, typer.Option(help="Why, for whoever finds it disabled.")],
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Disable an integration: what is not under way, and whatever arrives, is held until it is enabled.
+
+    Example: tollbridge integrations disable Invoices --reason "Closing the books"
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    made = client.call("POST", "integrationconfigs", _chosen(client, integration), "disable", body={"reason": reason})
+    if as_json:
+        put_json(made)
+    else:
+        put(f"{made['id']} is disabled.")
+
+
+@app.command()
+def enable(
+    integration: Named,
+    held: Annotated[
+        HeldChoice | None, typer.Option(help="What becomes of what was held: send it in order, or drop it.")
+    ] = None,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Enable an integration again, after a look at its errors; what was held meanwhile is sent, or dropped.
+
+    What is dropped is cancelled; it stays visible and can still be sent: tollbridge integrations send
+
+    Example: tollbridge integrations enable Invoices --held send
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    chosen = _chosen(client, integration)
+    if held is None:
+        found = client.call("GET", "integrationconfigs", chosen)
+        _say_errors(found)
+        held = _ask(found["heldRuns"]) if found["heldRuns"]["count"] else HeldChoice.SEND
+    made = client.call("POST", "integrationconfigs", chosen, "enable", body={"held": held})
     if as_json:
         put_json(made)
     else:
         put(f"{made['id']} is enabled.")
 
 
+def _ask(held: dict[str, Any]) -> HeldChoice:
+    """What becomes of what is held; refused where nobody can be asked."""
+    question = f"Held since it was disabled: {held['count']}{_in_brackets(held['totals'])}."
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"{question} Say what becomes of it: --held send or --held drop")
+    say(question)
+    return HeldChoice(typer.prompt("Send it in order, or drop it?", type=Choice(list(HeldChoice)), err=True))
+
+
 @app.command()
 def send(
-    integration: Annotated[str, typer.Argument(help="Its id or name.", autocompletion=completing.integrations)],
+    integration: Named,
     profile: ProfileOption = DEFAULT,
     as_json: AsJson = False,
 ) -> None:
@@ -114,12 +207,19 @@ def send(
     from tollbridge.cli.client import Client
 
     client = Client(read_profile(profile))
-    chosen = id_of(client, "integrationconfigs", "integration", integration, "the integration")
-    made = client.call("POST", "integrationconfigs", chosen, "send")
+    made = client.call("POST", "integrationconfigs", _chosen(client, integration), "send")
     if as_json:
         put_json(made)
     else:
         put(f"Bills on their way: {made['runs']}")
+
+
+def _chosen(client: Client, integration: str) -> str:
+    return id_of(client, "integrationconfigs", "integration", integration, "the integration")
+
+
+def _in_brackets(totals: dict[str, Any]) -> str:
+    return f" ({_sums(totals)})" if totals else ""
 
 
 def _sums(totals: dict[str, Any]) -> str:

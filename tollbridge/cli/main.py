@@ -35,6 +35,7 @@ from tollbridge.cli import (
     redelivery,
     rules,
     runs,
+    sending,
     service_users,
     trigger,
     users,
@@ -74,6 +75,8 @@ app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(alerts.app, name="alerts")
 app.add_typer(credentials.app, name="credentials")
 app.add_typer(integrations.app, name="integrations")
+app.command("pause")(sending.pause)
+app.command("resume")(sending.resume)
 app.add_typer(users.app, name="users")
 app.add_typer(service_users.app, name="service-users")
 app.command("audit")(audit.audit)
@@ -95,7 +98,7 @@ Over the API, by profile
   runs, events  what became of each bill: list, show, watch, replay; what happened
   rules, alerts which events are told to webhooks: create, try; what is wrong now
   webhooks      where notifications go: create, link, verify; listen, trigger
-  credentials, integrations  secrets of vendors; what is sent where
+  credentials, integrations  secrets of vendors; what is sent where; pause, resume
   users, service-users       people of the Console; programs with access keys
   audit, accounts            who changed what; erase a person's data
 

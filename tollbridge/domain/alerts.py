@@ -37,6 +37,8 @@ class AlertType(StrEnum):
 
     RUN_FAILED = "RUN_FAILED"
     INTEGRATION_DISABLED = "INTEGRATION_DISABLED"
+    INTEGRATION_FAILING = "INTEGRATION_FAILING"
+    """It has errors in succession, and is disabled after some more."""
     INTEGRATION_FAILED = "INTEGRATION_FAILED"
     """A webhook did not take a notification in any of its attempts."""
     CREDENTIAL_INVALID = "CREDENTIAL_INVALID"
@@ -197,7 +199,14 @@ def disabled_cause(integration_id: str) -> str:
 
 
 def integration_disabled(
-    org_id: str, integration_id: str, name: str, reason: str, *, by_itself: bool, event_id: str | None = None
+    org_id: str,
+    integration_id: str,
+    name: str,
+    reason: str,
+    *,
+    by_itself: bool,
+    event_id: str | None = None,
+    run_id: str | None = None,
 ) -> Alert:
     """The integration is disabled: by itself after too many errors, or by a person."""
     return Alert(
@@ -209,7 +218,30 @@ def integration_disabled(
         "Mend the cause, then enable it: what is held meanwhile is then sent.",
         standing=True,
         integration_id=integration_id,
+        run_id=run_id,
         event_id=event_id,
+    )
+
+
+def failing_cause(integration_id: str) -> str:
+    return f"integration_failing:{integration_id}"
+
+
+def integration_failing(
+    org_id: str, integration_id: str, name: str, count: int, after: int, error: str, run_id: str
+) -> Alert:
+    """The integration has so many errors in succession, and is disabled after some more."""
+    return Alert(
+        org_id,
+        AlertType.INTEGRATION_FAILING,
+        failing_cause(integration_id),
+        Severity.WARN,
+        f"{name} has {count} of the {after} successive errors after which it is disabled. The last: {error}",
+        "Mend the cause before it is disabled; the first success sets the count back.",
+        count=count,
+        standing=True,
+        integration_id=integration_id,
+        run_id=run_id,
     )
 
 

@@ -102,6 +102,7 @@ HELD = {
     HoldReason.UNAUTHORIZED: "The other system refuses the integration's credential; repair it and the bill is sent.",
     HoldReason.DISCONNECTED: "The integration has no valid credential; give it one and the bill is sent.",
     HoldReason.CHANGED: "The bill changed after an earlier version was sent; a person decides what follows.",
+    HoldReason.PAUSED: "All sending is paused; it is sent when that is resumed.",
     HoldReason.RECOVERING: "The webhook is being brought back; it is sent in its turn.",
 }
 """Why a run is held, and the way out."""

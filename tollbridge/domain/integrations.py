@@ -17,11 +17,22 @@ from tollbridge.domain.changes import Correction, MoneyTo, OnChange
 
 Layer = TypeVar("Layer", bound="Options")
 
+MOST_ERRORS = 1_000_000
+"""After which an integration can be set to be disabled, at most."""
+
 
 class Options(BaseModel):
     """A layer of options: camelCase in `configData`, unknown keys refused, every field described."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
+
+
+class CountErrors(StrEnum):
+    """Which error events count towards disabling an integration."""
+
+    ALL = "ALL"
+    SHARED = "SHARED"
+    """Those that are not about a single account."""
 
 
 class GlobalOptions(Options):
@@ -37,6 +48,29 @@ class GlobalOptions(Options):
     notify_users: Annotated[
         tuple[str, ...], Field(description="Ids of users who are told when the integration is disabled.")
     ] = ()
+    disable_after: Annotated[
+        int | None,
+        Field(
+            ge=0,
+            le=MOST_ERRORS,
+            description="Disable the integration after so many error events in succession. 0: never. Empty: as the "
+            "installation is set (TOLLBRIDGE_DISABLE_AFTER).",
+        ),
+    ] = None
+    probe: Annotated[
+        bool | None,
+        Field(
+            description="Where errors disabled the integration, try one held run after a while: a success enables it, "
+            "a failure doubles the wait. Empty: for webhooks, not for bills."
+        ),
+    ] = None
+    count_errors: Annotated[
+        CountErrors,
+        Field(
+            description="Which error events count: all, or only those shared by all accounts, so that accounts without "
+            "a mapping and bills that are refused do not stop the others."
+        ),
+    ] = CountErrors.ALL
 
 
 class Split(StrEnum):

@@ -16,6 +16,7 @@ _CHANGES = {Told.OPENED: "", Told.REOPENED: "again: ", Told.WORSE: "worse: ", To
 _TITLES = {
     AlertType.RUN_FAILED: "runs fail",
     AlertType.INTEGRATION_DISABLED: "an integration is disabled",
+    AlertType.INTEGRATION_FAILING: "errors in succession",
     AlertType.INTEGRATION_FAILED: "a webhook does not take notifications",
     AlertType.CREDENTIAL_INVALID: "a credential does not work",
     AlertType.CREDENTIAL_EXPIRING: "a credential expires",

@@ -54,8 +54,19 @@ class HoldReason(StrEnum):
     DISCONNECTED = "disconnected"
     CHANGED = "changed"
     """The bill changed or was deleted after it was delivered: a person chooses what is done about what stands there."""
+    PAUSED = "paused"
+    """All sending of the organization is paused."""
     RECOVERING = "recovering"
     """The webhook is being brought back; the notification goes out in its turn, or when that goes on."""
+
+
+class HeldChoice(StrEnum):
+    """What becomes of what was held while an integration was disabled."""
+
+    SEND = "send"
+    """In the order in which it came, as fast as the other system takes it."""
+    DROP = "drop"
+    """Cancelled, with a note; it stays visible and can still be sent by hand."""
 
 
 class RunStatus(StrEnum):
@@ -76,10 +87,13 @@ class RunStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RunLimits:
-    """How often and how long a run is tried: `settings.run_attempts` and `settings.run_timeout`."""
+    """How often and how long a run is tried, and after how many errors in succession its integration is disabled:
+    `settings.run_attempts`, `settings.run_timeout`, `settings.disable_after`; `settings.probe_after`."""
 
     attempts: int
     working_time: timedelta
+    disable_after: int = 10
+    probe_after: timedelta = timedelta(minutes=5)
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,7 +39,7 @@ from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import WEBHOOK, Http
-from tollbridge.services import bringing_back, clock, metrics, notifying, schedules, work
+from tollbridge.services import bringing_back, clock, credentials, metrics, notifying, probing, schedules, work
 from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
@@ -67,9 +67,13 @@ leases."""
 TRIM = timedelta(minutes=1)
 BRING_BACK = timedelta(seconds=0.5)
 """How often is looked after webhooks that are brought back."""
+PROBE = timedelta(seconds=10)
+"""How often is looked for disabled integrations whose time to be probed has come."""
 SCHEDULE = timedelta(seconds=10)
 """How often a worker looks for scheduled events that are due."""
 FORGET = timedelta(hours=12)
+CHECK = timedelta(minutes=1)
+"""How often a worker asks whether it is time to look for credentials that are to be checked."""
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -90,7 +94,9 @@ class Worker:
         self._settings = settings
         self._db = db
         self._http = http
-        self._limits = RunLimits(settings.run_attempts, settings.run_timeout)
+        self._limits = RunLimits(
+            settings.run_attempts, settings.run_timeout, settings.disable_after, settings.probe_after
+        )
         self._held: dict[str, _Held] = {}
         self._shares: dict[str, Share] = {}
         self._random = random.SystemRandom()
@@ -140,8 +146,10 @@ class Worker:
             asyncio.create_task(self._every(TRIM, self._trim)),
             asyncio.create_task(self._every(SCHEDULE, self._tell_due)),
             asyncio.create_task(self._every(FORGET, self._forget)),
+            asyncio.create_task(self._every(CHECK, self._check_credentials)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
             asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
+            asyncio.create_task(self._every(PROBE, self._probe)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
         notifier = asyncio.create_task(self._notifier.run(stop))
@@ -352,6 +360,10 @@ class Worker:
     async def _bring_back(self) -> None:
         await bringing_back.step(self._db, clock.now())
 
+    async def _probe(self) -> None:
+        while await probing.step(self._db, clock.now()):
+            log.info("disabled integration is probed")
+
     async def _trim(self) -> None:
         await work.trim(self._db, clock.now(), self._settings.keep_bodies, self._settings.keep_events)
         await schedules.forget_told(self._db, clock.now())
@@ -360,6 +372,11 @@ class Worker:
         told = await schedules.tell_due(self._db, clock.now())
         if told:
             log.info("scheduled events told", events=told)
+
+    async def _check_credentials(self) -> None:
+        started = await credentials.check_due(self._db, clock.now())
+        if started:
+            log.info("checks of credentials started", checks=started)
 
     async def _forget(self) -> None:
         await work.forget(self._db, clock.now(), self._settings.keep_ledger, self._settings.keep_audit)

@@ -103,8 +103,8 @@ async def resolve(connection: Connection, org_id: str, cause: str, now: datetime
     await resolve_all(connection, {(org_id, cause): why}, now)
 
 
-async def resolve_all(connection: Connection, causes: Mapping[Key, str], now: datetime) -> None:
-    """The same for many."""
+async def resolve_all(connection: Connection, causes: Mapping[Key, str], now: datetime, *, told: bool = True) -> None:
+    """The same for many; nobody is told where another alert takes their place."""
     if not causes:
         return
     found = await rows.lock(connection, causes)
@@ -114,7 +114,8 @@ async def resolve_all(connection: Connection, causes: Mapping[Key, str], now: da
     await rows.add_notes(
         connection, [_note(row, now, SYSTEM, f"Closed by itself: {causes[row.key]}") for row in closed]
     )
-    steps = [Step(before, after, Told.CLOSED) for before, after in zip(open_ones, closed, strict=True)]
+    closing = Told.CLOSED if told else None
+    steps = [Step(before, after, closing) for before, after in zip(open_ones, closed, strict=True)]
     await _announce(connection, steps, now)
 
 

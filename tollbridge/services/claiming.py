@@ -18,6 +18,7 @@ from tollbridge.domain.doubt import Guarantees, may_be_forgotten
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import BillOptions, CredentialStatus, Mappings, correction_of, read_layer
 from tollbridge.domain.runs import Flow, HoldReason, RunState
+from tollbridge.domain.safety import told_disabled, told_paused
 from tollbridge.services.sealing import open_fields, open_reply
 from tollbridge.store import claims, lanes, ledger, recording
 from tollbridge.store import runs as rows
@@ -213,8 +214,10 @@ def _reason_to_rest(
         return None if credential else (RunState.CANCELLED, None, "The credential was deleted.")
     if integration is None:
         return RunState.CANCELLED, None, "The integration was deleted."
-    if not integration.enabled:
-        return RunState.HELD, HoldReason.DISABLED, "The integration is disabled."
+    if not integration.enabled and run["id"] != integration.probe_run_id:
+        return RunState.HELD, HoldReason.DISABLED, told_disabled(integration.disabled_reason)
+    if integration.paused is not None:
+        return RunState.HELD, HoldReason.PAUSED, told_paused(integration.paused)
     if credential is None:
         return RunState.HELD, HoldReason.DISCONNECTED, "The integration has no credential."
     if credential.status == CredentialStatus.INVALID:

@@ -7,30 +7,48 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Conflict, FaultKind, Invalid, Unavailable
-from tollbridge.domain.fields import Shape, boolean, did_you_mean, integer, required, shown, text, trimmed
+from tollbridge.domain.fields import (
+    Shape,
+    boolean,
+    did_you_mean,
+    instant,
+    integer,
+    read_instant,
+    required,
+    shown,
+    text,
+    trimmed,
+)
 from tollbridge.domain.integrations import CredentialStatus
 from tollbridge.domain.notifications import SYSTEM as WEBHOOK
 from tollbridge.domain.runs import RunState
 from tollbridge.services import clock, runs, systems
+from tollbridge.services.alerts import SYSTEM
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version, load
 from tollbridge.services.parts import Parts
 from tollbridge.services.runs import Run
 from tollbridge.services.sealing import seal_fields
 from tollbridge.services.systems import Destination
+from tollbridge.store import chores, integrations, records
 from tollbridge.store import credentials as rows
-from tollbridge.store import integrations, records
-from tollbridge.store.db import Tx
+from tollbridge.store import runs as run_rows
+from tollbridge.store.db import Database, Tx
 from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import credentials
 
 NOUN = "credential"
 CHECK_PATIENCE = timedelta(seconds=10)
+CHECK_EVERY = timedelta(days=1)
+"""Whatever it was used for in between: a key may lose rights that its checks need."""
+LOOK_EVERY = timedelta(minutes=5)
+CHECKS_AT_ONCE = 100
+"""Checks that one look starts."""
 
 BODY = Shape(
     {
@@ -39,12 +57,13 @@ BODY = Shape(
         "name": required(trimmed(least=1, most=200)),
         "destinationId": text(least=1, most=200),
         "empty": boolean(),
+        "dtExpiry": instant(),
         "version": integer(least=0),
     }
 )
 """The fields beside those of the system, which `services.systems.credential_fields` names."""
 
-_KEPT = ("name", "destinationId")
+_KEPT = ("name", "destinationId", "dtExpiry")
 
 _ANSWERED = (
     "id dtCreated createdBy dtLastModified lastModifiedBy status error dtChecked tenantId tenantName checkRunId"
@@ -82,6 +101,7 @@ async def create(parts: Parts, caller: Caller, body: Any) -> Saved:
         system=destination.system.key,
         status=CredentialStatus.UNCHECKED,
         secrets=seal_fields(parts.vault, id, secrets),
+        expires_at=read_instant(kept.get("dtExpiry")),
     )
     async with parts.db.transaction() as tx:
         await _need_worker(tx)
@@ -123,7 +143,8 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
         named = {name: kept[name] for name in _KEPT if name in kept}
-        changed = record.changed(clock.now(), caller.principal, body=named, name=kept["name"])
+        expiry = read_instant(kept.get("dtExpiry"))
+        changed = record.changed(clock.now(), caller.principal, body=named, name=kept["name"], expires_at=expiry)
         await records.save(tx, credentials, changed, Action.REPLACE_SECRET if run_id else Action.UPDATE)
     return Saved(changed, run_id)
 
@@ -148,6 +169,18 @@ async def check(parts: Parts, caller: Caller, id: str) -> Saved:
         run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
     await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
     return Saved(await retrieve(parts, caller, id), run_id)
+
+
+async def check_due(db: Database, now: datetime) -> int:
+    """Start a check of each credential that was not checked or refused for a day; answers how many. One process looks
+    for all. One that is refused is checked too: it may work again since somebody repaired it in the other system."""
+    async with db.hot() as connection:
+        if not await chores.take(connection, "credentials", now, LOOK_EVERY):
+            return 0
+        due = await rows.due_for_check(connection, now - CHECK_EVERY, CHECKS_AT_ONCE)
+        checks = [runs.new_check(org_id, SYSTEM, id, system) for org_id, id, system in due]
+        await run_rows.add(connection, checks, now)
+        return len(checks)
 
 
 async def retrieve(parts: Parts, caller: Caller, id: str) -> Record:

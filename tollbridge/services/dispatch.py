@@ -23,6 +23,7 @@ from tollbridge.domain.integrations import (
     unapproved,
 )
 from tollbridge.domain.runs import Flow, HoldReason, RunState
+from tollbridge.domain.safety import told_disabled
 from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.filtering import filtered
@@ -206,6 +207,7 @@ def new_delivery(
         account_id=account_id,
         flow=flow,
         hold_reason=_hold_reason(target),
+        note=told_disabled(target.disabled_reason) if not target.enabled else None,
         replay_of=replay_of,
         decision=decision,
     )

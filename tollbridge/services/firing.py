@@ -17,6 +17,7 @@ from tollbridge.domain.events import Event
 from tollbridge.domain.integrations import GlobalOptions, read_layer
 from tollbridge.domain.notifications import Occurrence, SentRule, envelope
 from tollbridge.domain.rules import compiled
+from tollbridge.domain.safety import told_disabled
 from tollbridge.services import clock
 from tollbridge.store import notifying, rules
 from tollbridge.store.db import Connection
@@ -101,6 +102,7 @@ def notification(event: Event, fired: Fired, link: Linked, id: str) -> NewNotifi
         message_id=message_id,
         body=envelope(message_id, occurrence_of(event), rule),
         hold_reason=link.hold_reason,
+        note=told_disabled(link.disabled_reason) if link.disabled_reason else None,
         error=fired.error,
     )
 

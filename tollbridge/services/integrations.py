@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tollbridge.domain.alerts import disabled_cause, integration_disabled
+from tollbridge.domain import safety
+from tollbridge.domain.alerts import disabled_cause, failing_cause, integration_disabled
 from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.fields import (
@@ -16,21 +17,27 @@ from tollbridge.domain.fields import (
     integer,
     map_of,
     object_of,
+    one_of,
     required,
     shown,
     text,
     trimmed,
 )
 from tollbridge.domain.integrations import CredentialStatus, GlobalOptions, IntegrationStatus, read_layer
-from tollbridge.services import alerts, clock, dispatch, links, runs, systems
+from tollbridge.domain.runs import HeldChoice
+from tollbridge.domain.safety import Rule, Streak
+from tollbridge.services import alerts, audit, clock, dispatch, links, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import InScope
 from tollbridge.services.entities import check_version, load, missing
 from tollbridge.services.runs import Run
+from tollbridge.settings import Settings
 from tollbridge.store import credentials as credential_rows
+from tollbridge.store import events, records, users
 from tollbridge.store import integrations as rows
-from tollbridge.store import records, users
 from tollbridge.store.db import Database, Tx, raw
+from tollbridge.store.events import Stored
+from tollbridge.store.integrations import Held
 from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import credentials, integrations
 
@@ -62,6 +69,10 @@ BODY = Shape(
 )
 
 DISABLE = Shape({"reason": text(most=1000)})
+ENABLE = Shape({"held": one_of(HeldChoice)})
+NO_PROBE: Mapping[str, None] = dict.fromkeys(("probe_at", "probe_seconds", "probe_run_id"))
+ERRORS_SHOWN = 10
+"""Error events that an integration is shown with, the latest."""
 
 _KEPT = ("destination", "entityType", "configData", "destinationId", "entityId", "integrationCredentialsId")
 
@@ -75,19 +86,40 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class Trouble:
+    """What there is to look at before an integration is enabled: error events that nobody marked as actioned, how many
+    and the latest, and what is held since it is disabled."""
+
+    errors: int
+    latest: Sequence[Stored]
+    held: Held
+
+
+@dataclass(frozen=True, slots=True)
 class Integration:
-    """A configuration with its standing; where asked for, its latest run, and what it would send now."""
+    """A configuration with its standing; where asked for, its latest run and its trouble, or what it would send now."""
 
     record: Record
     standing: Standing
     latest: Run | None = None
     in_scope: InScope | None = None
+    trouble: Trouble | None = None
+
+
+def rule_of(record: Record, settings: Settings) -> Rule:
+    """After how many errors in succession it is disabled, and which count."""
+    return safety.rule_of(read_layer(GlobalOptions, record.body.get("configData", {})), settings.disable_after)
+
+
+def errors_in_row(record: Record) -> int:
+    """Its errors in succession since the last success."""
+    return Streak(record["errors_in_row"]).count
 
 
 async def create(db: Database, caller: Caller, body: Any) -> Integration:
     """Make a configuration; raises Invalid that names the option that is not right."""
     kept, columns = _read(body)
-    columns |= {"enabled": True, "disabled_reason": None, "failed_at": None}
+    columns |= {"enabled": True, "disabled_reason": None, "failed_at": None, "errors_in_row": {}, **NO_PROBE}
     record = records.fresh(caller.org_id, clock.new_id(), clock.now(), caller.principal, kept, **columns)
     async with db.transaction() as tx:
         record = await _connected(tx, record)
@@ -153,19 +185,29 @@ async def delete(db: Database, caller: Caller, id: str) -> Integration:
         return deleted
 
 
-async def enable(db: Database, caller: Caller, id: str) -> Integration:
-    """Let it send again, beginning with the runs that were held meanwhile."""
+async def enable(db: Database, caller: Caller, id: str, body: Any = None) -> Integration:
+    """Let it send again. What was held meanwhile is sent first, or dropped where that is chosen; errors are counted
+    anew."""
+    choice = HeldChoice(ENABLE.check(body or {}).get("held", HeldChoice.SEND))
     async with db.transaction() as tx:
         changed = await let_send(tx, caller, id)
+        if choice is HeldChoice.DROP:
+            dropped = await runs.drop_for_integration(
+                tx, caller.org_id, id, f"Dropped by {caller.principal}, who enabled the integration.", clock.now()
+            )
+            await audit.note(tx, caller, Action.DROP, "Integration", id, after={"runs": dropped})
         await runs.release_for_integration(tx, caller.org_id, id, clock.now())
         return await _with_latest(tx, changed)
 
 
 async def let_send(tx: Tx, caller: Caller, id: str) -> Record:
-    """Enable it, and say so to whoever was told that it was disabled; what is held stays held."""
-    changed = await _set_enabled(tx, caller, id, Action.ENABLE, reason=None)
+    """Enable it, count its errors anew, and say so to whoever was told of them; what is held stays held."""
+    changed = await _set_enabled(
+        tx, caller, id, Action.ENABLE, enabled=True, disabled_reason=None, errors_in_row={}, **NO_PROBE
+    )
+    causes = [(caller.org_id, cause) for cause in (disabled_cause(id), failing_cause(id))]
     why = f"{caller.principal} enabled it."
-    await alerts.resolve(await raw(tx), caller.org_id, disabled_cause(id), clock.now(), why)
+    await alerts.resolve_all(await raw(tx), dict.fromkeys(causes, why), clock.now())
     return changed
 
 
@@ -173,7 +215,7 @@ async def disable(db: Database, caller: Caller, id: str, body: Any) -> Integrati
     """Hold what is not under way, and whatever arrives, until it is enabled again."""
     reason = DISABLE.check(body).get("reason") or f"Disabled by {caller.principal}."
     async with db.transaction() as tx:
-        changed = await _set_enabled(tx, caller, id, Action.DISABLE, reason=reason)
+        changed = await _set_enabled(tx, caller, id, Action.DISABLE, enabled=False, disabled_reason=reason, **NO_PROBE)
         alert = integration_disabled(caller.org_id, id, changed["name"], reason, by_itself=False)
         await alerts.raise_alerts(await raw(tx), [alert], clock.now())
         return await _with_latest(tx, changed)
@@ -202,7 +244,9 @@ async def _standing(tx: Tx, record: Record) -> Standing:
 
 async def _with_latest(tx: Tx, record: Record) -> Integration:
     latest = await runs.list_runs(tx, record.org_id, integration_id=record.id, size=1)
-    return Integration(record, await _standing(tx, record), next(iter(latest.data), None))
+    errors = await events.open_errors(tx, record.org_id, record.id, ERRORS_SHOWN)
+    trouble = Trouble(*errors, await rows.held(await raw(tx), record.org_id, record.id))
+    return Integration(record, await _standing(tx, record), next(iter(latest.data), None), trouble=trouble)
 
 
 async def _saved(tx: Tx, record: Record) -> Integration:
@@ -214,10 +258,9 @@ async def _saved(tx: Tx, record: Record) -> Integration:
     return Integration(record, standing, in_scope=in_scope)
 
 
-async def _set_enabled(tx: Tx, caller: Caller, id: str, action: Action, *, reason: str | None) -> Record:
+async def _set_enabled(tx: Tx, caller: Caller, id: str, action: Action, **columns: Any) -> Record:
     record = await load(tx, integrations, caller.org_id, id, NOUN, lock=True)
-    enabled = action is Action.ENABLE
-    changed = record.changed(clock.now(), caller.principal, enabled=enabled, disabled_reason=reason)
+    changed = record.changed(clock.now(), caller.principal, **columns)
     await records.save(tx, integrations, changed, action)
     return changed
 

@@ -13,6 +13,7 @@ from typing import Any
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.notifications import Notification, Receiver, receiver_of, sends_left
 from tollbridge.domain.runs import HoldReason, RunState
+from tollbridge.domain.safety import told_disabled, told_paused
 from tollbridge.services.sealing import open_fields
 from tollbridge.store import claims, notifying, records
 from tollbridge.store import runs as rows
@@ -169,8 +170,10 @@ def _reason_to_rest(
         return None
     if integration is None:
         return RunState.CANCELLED, None, "The rule is no longer linked to the webhook."
-    if not integration.enabled:
-        return RunState.HELD, HoldReason.DISABLED, "The integration is disabled."
+    if not integration.enabled and run.id != integration.probe_run_id:
+        return RunState.HELD, HoldReason.DISABLED, told_disabled(integration.disabled_reason)
+    if integration.paused is not None:
+        return RunState.HELD, HoldReason.PAUSED, told_paused(integration.paused)
     if not webhook.active:
         return RunState.HELD, HoldReason.DISABLED, "The webhook is not active."
     return None

@@ -122,10 +122,17 @@ async def start_check(tx: Tx, caller: Caller, credential_id: str, system: str, n
     """
     connection = await raw(tx)
     await rows.cut_off_checks(connection, caller.org_id, credential_id, "A newer check took its place.", now)
-    run = rows.NewRun(
+    run = new_check(caller.org_id, caller.principal, credential_id, system)
+    await rows.add(connection, [run], now)
+    return run.id
+
+
+def new_check(org_id: str, by: str, credential_id: str, system: str) -> rows.NewRun:
+    """A run that checks the credential."""
+    return rows.NewRun(
         id=clock.new_id(),
-        org_id=caller.org_id,
-        created_by=caller.principal,
+        org_id=org_id,
+        created_by=by,
         integration_id=None,
         credential_id=credential_id,
         system=system,
@@ -137,8 +144,6 @@ async def start_check(tx: Tx, caller: Caller, credential_id: str, system: str, n
         account_id=None,
         flow=Flow.CHECK,
     )
-    await rows.add(connection, [run], now)
-    return run.id
 
 
 async def wait_settled(db: Database, org_id: str, run_id: str, timeout: timedelta) -> Run:
@@ -257,6 +262,18 @@ async def release_for_integration(tx: Tx, org_id: str, integration_id: str, now:
     reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)
     released = await rows.release_held(connection, mine, reasons, now)
     return released + await notifying.release_held(connection, mine, now)
+
+
+async def drop_for_integration(tx: Tx, org_id: str, integration_id: str, note: str, now: datetime) -> int:
+    """Cancel the runs that are held since the integration is disabled; the note says why. Answers how many.
+
+    The integration must be locked, so that nobody releases them meanwhile.
+    """
+    connection = await raw(tx)
+    held = await rows.held_of(connection, org_id, integration_id, HoldReason.DISABLED)
+    await lanes.lock(connection, [lane for _, lane in held if lane is not None])
+    ended = await rows.end_unstarted(connection, [id for id, _ in held], RunState.CANCELLED, note, now)
+    return len(ended)
 
 
 async def cancel_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime) -> int:

@@ -5,14 +5,15 @@ The domain decides; one transaction applies the decisions for many runs. Never t
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from tollbridge.domain import alerts as kinds
 from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
+from tollbridge.domain.errors import FaultKind
 from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.flows import Checked, Outcome, Previewed
 from tollbridge.domain.notifications import Schedule
@@ -27,12 +28,14 @@ from tollbridge.domain.runs import (
     judge_check,
     tenant_key,
 )
-from tollbridge.services import alerts, clock
+from tollbridge.services import alerts, clock, safety
+from tollbridge.services.alerts import SYSTEM
 from tollbridge.services.claiming import DOCUMENT
 from tollbridge.services.raising import raise_events
 from tollbridge.store import claims, jobs, ledger, previews, standing
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
+from tollbridge.store.standing import Faring
 
 WORKS = "the credential was checked and works."
 
@@ -61,33 +64,38 @@ async def apply(
     runs: Mapping[str, Mapping[str, Any]],
     settlements: Sequence[Settlement],
     limits: RunLimits,
-    markable: Set[claims.Key],
+    faring: Mapping[claims.Key, Faring],
 ) -> tuple[dict[str, Change], list[claims.Key]]:
-    """Everything that follows from the settlements, in the transaction that locked the runs, and the integrations that
-    are markable.
+    """Everything that follows from the settlements, in the transaction that locked the runs, and the integrations whose
+    marks and counts may change.
 
     Answers what becomes of each run, and the credentials that were found to work: what was held for them is released
     by itself, since its lanes may not be locked after these.
     """
     now = max(each.now for each in settlements)
     changes = {each.run_id: await _decide(connection, runs[each.run_id], each, limits) for each in settlements}
+    sealed = {each.run_id: each.sealed for each in settlements}
+    told = [
+        run_id
+        for run_id, change in changes.items()
+        if await _judge_credential(connection, runs[run_id], change, sealed[run_id], now)
+        # What belongs to no integration is a check or a test: who asked for it looks at it, but nobody at our own.
+        and (runs[run_id]["integration_id"] is not None or runs[run_id]["created_by"] == SYSTEM)
+    ]
+    tally = safety.count(runs, changes, told, faring, limits.disable_after)
+    changes |= tally.returned
+    told = [run_id for run_id in told if run_id not in tally.returned]
+    changes |= {run_id: replace(changes[run_id], note=note) for run_id, note in tally.notes.items()}
     await rows.settle(
         connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
     )
     await ledger.finish(connection, _finished(runs, changes, now))
     shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
     await previews.keep(connection, shown)
-    sealed = {each.run_id: each.sealed for each in settlements}
-    told = [
-        run_id
-        for run_id, change in changes.items()
-        if await _judge_credential(connection, runs[run_id], change, sealed[run_id], now)
-        # What belongs to no integration is a check or a test: who asked for it looks at it.
-        and runs[run_id]["integration_id"] is not None
-    ]
+    disabled = await safety.keep(connection, tally, faring, limits, now)
     raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}
-    await raise_events(connection, list(raised.values()), now)
-    marks = {key: failed for key, failed in _marks(runs, changes).items() if key in markable}
+    await raise_events(connection, [*raised.values(), *(each.event for each in disabled.values())], now)
+    marks = {key: failed for key, failed in _marks(runs, changes).items() if key in faring}
     await standing.mark(connection, marks, now)
     # Notifications have no jobs, lanes or kept replies, and nobody waits for the end of one.
     queued = {run_id: change for run_id, change in changes.items() if runs[run_id]["flow"] != Flow.NOTIFY}
@@ -110,7 +118,8 @@ async def apply(
     # Last, since others wait for the alert that they share.
     await alerts.resolve_all(connection, {(org_id, kinds.credential_cause(id)): WORKS for org_id, id in working}, now)
     found = [_alert(runs[run_id], changes[run_id], event.id) for run_id, event in raised.items()]
-    await alerts.raise_alerts(connection, [alert for alert in found if alert is not None], now)
+    more = await safety.tell(connection, tally, faring, disabled, now)
+    await alerts.raise_alerts(connection, [*(alert for alert in found if alert is not None), *more], now)
     return changes, working
 
 
@@ -198,7 +207,7 @@ async def _judge_credential(
         used=None if run["flow"] == Flow.CHECK else sealed,
         now=now,
     )
-    return turned and change.event is not None
+    return turned and (change.event is not None or run["flow"] == Flow.CHECK)
 
 
 async def _accept(
@@ -213,12 +222,15 @@ async def _accept(
 
 
 def _event(run: Mapping[str, Any], change: Change, now: datetime) -> Event:
-    assert change.event_fault is not None
-    assert change.event is not None
+    fault = change.event_fault
+    if fault is None:
+        # A check of our own, which found that the credential does not work any more.
+        assert change.fault is not None
+        fault = replace(change.fault, kind=FaultKind.UNAUTHORIZED)
     return run_failed(
         clock.new_id(),
-        change.event,
-        change.event_fault,
+        str(change.event or fault.rule.event),
+        fault,
         now,
         org_id=run["org_id"],
         run_id=run["id"],

@@ -42,7 +42,7 @@ async def address(db: Database, settings: Settings) -> int:
         if not notices:
             return 0
         keys = [(each.org_id, str(each.content["integrationId"])) for each in notices]
-        told = await watching.addressees(connection, keys)
+        told = await watching.addressees(connection, keys, clock.now())
         names = await watching.organizations(connection)
         letters = []
         for notice, key in zip(notices, keys, strict=True):

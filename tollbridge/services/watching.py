@@ -23,6 +23,8 @@ SILENCE_PERIOD = timedelta(hours=1)
 CALM = timedelta(minutes=10)
 """A webhook that takes some notifications and leaves others is not well: for so long it must have left none."""
 ROUND_TRIPS = 3
+EXPIRING = timedelta(days=14)
+"""So long before its end people are told of a credential first."""
 
 
 async def watch(db: Database, settings: Settings, now: datetime) -> bool:
@@ -32,6 +34,7 @@ async def watch(db: Database, settings: Settings, now: datetime) -> bool:
     await _settle(db, AlertType.QUEUE_STUCK, await _stuck_queues(db, settings, now), now)
     await _settle(db, AlertType.DATABASE_LAG, await _database_lag(db, settings), now)
     await _settle(db, AlertType.BILL_UNDELIVERED, await _undelivered_bills(db, settings, now), now)
+    await _settle(db, AlertType.CREDENTIAL_EXPIRING, await _expiring(db, now), now)
     if await _take(db, "silence", now, SILENCE_PERIOD):
         await _settle(db, AlertType.SOURCE_SILENT, await _silent_sources(db, settings, now), now)
     async with db.hot() as connection:
@@ -104,6 +107,12 @@ async def _undelivered_bills(db: Database, settings: Settings, now: datetime) ->
         )
         for each in found
     ]
+
+
+async def _expiring(db: Database, now: datetime) -> list[Alert]:
+    async with db.hot() as connection:
+        found = await watching.expiring(connection, now + EXPIRING)
+    return [kinds.credential_expiring(each.org_id, each.id, each.name, each.expires_at, now) for each in found]
 
 
 async def _silent_sources(db: Database, settings: Settings, now: datetime) -> list[Alert]:

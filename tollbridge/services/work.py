@@ -93,7 +93,7 @@ async def settle(
     """Apply what follows from each settlement, and answer it; None for each whose fence is stale: nothing changes."""
     async with db.hot() as connection:
         faulty = [each.run_id for each in settlements if isinstance(each.result, Fault)]
-        markable = await standing.lock(connection, [each.run_id for each in settlements], faulty)
+        faring = await standing.lock(connection, [each.run_id for each in settlements], faulty)
         await claims.lock_credentials_of(
             connection, [each.run_id for each in settlements if _is_about_credential(each.result)]
         )
@@ -102,7 +102,7 @@ async def settle(
         kept = [each for each in settlements if each.run_id in runs]
         entries = [Entry(each.run_id, each.fence, done=each.done) for each in kept if each.done is not None]
         await write(connection, vault, runs, entries)
-        changes, working = await apply(connection, runs, kept, limits, markable) if kept else ({}, [])
+        changes, working = await apply(connection, runs, kept, limits, faring) if kept else ({}, [])
     for credential in working:
         await _release(db, credential, max(each.now for each in settlements))
     return [changes.get(each.run_id) for each in settlements]
@@ -134,7 +134,7 @@ async def sweep(db: Database, now: datetime) -> int:
     Runs that are held for a cause that is gone are queued again.
     """
     async with db.hot() as connection:
-        reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)
+        reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED, HoldReason.PAUSED)
         await rows.release_held(connection, await claims.wrongly_held(connection), reasons, now)
         await notifying.release_held(connection, await notifying.wrongly_held(connection), now)
         lost = await jobs.due_without_job(connection, now, SWEPT_AT_ONCE)

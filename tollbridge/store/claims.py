@@ -18,9 +18,13 @@ Key: TypeAlias = tuple[str, str]
 
 @dataclass(frozen=True, slots=True)
 class Integration:
-    """What a run needs of its integration."""
+    """What a run needs of its integration; `paused` says why all sending is paused, where it is,
+    `probe_run_id` the run that is tried though it is disabled."""
 
     enabled: bool
+    disabled_reason: str | None
+    probe_run_id: str | None
+    paused: str | None
     credential_id: str | None
     config: Mapping[str, Any]
 
@@ -63,14 +67,14 @@ class Snapshot:
 async def integrations(connection: Connection, keys: Iterable[Key]) -> dict[Key, Integration]:
     rows = await connection.fetch(
         """
-        SELECT org_id, id, enabled, credential_id, coalesce(body->'configData', '{}') AS config
-        FROM integrations WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+        SELECT i.org_id, i.id, i.enabled, i.disabled_reason, i.probe_run_id, o.paused_reason, i.credential_id,
+               coalesce(i.body->'configData', '{}') AS config
+        FROM integrations i JOIN organizations o ON o.id = i.org_id
+        WHERE (i.org_id, i.id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         """,
         *_columns(keys),
     )
-    return {
-        (row["org_id"], row["id"]): Integration(row["enabled"], row["credential_id"], row["config"]) for row in rows
-    }
+    return {(row["org_id"], row["id"]): Integration(*list(row)[2:]) for row in rows}
 
 
 async def credentials(connection: Connection, keys: Iterable[Key]) -> dict[Key, Credential]:
@@ -124,14 +128,15 @@ async def reject_credential(
 
     Answers whether a credential that worked until now does no longer.
     """
-    was = await connection.fetchval(
+    turned = await connection.fetchval(
         """
         UPDATE credentials c SET checked_at = $6,
             error = CASE WHEN $4 AND c.candidate IS NOT NULL THEN c.error ELSE $3 END,
             candidate = CASE WHEN $4 THEN NULL ELSE c.candidate END,
             status = CASE WHEN $5 AND NOT ($4 AND c.candidate IS NOT NULL) THEN 'INVALID' ELSE c.status END
         FROM (SELECT status FROM credentials WHERE org_id = $1 AND id = $2 FOR UPDATE) old
-        WHERE c.org_id = $1 AND c.id = $2 AND ($7::bytea IS NULL OR c.secrets = $7) RETURNING old.status
+        WHERE c.org_id = $1 AND c.id = $2 AND ($7::bytea IS NULL OR c.secrets = $7)
+        RETURNING old.status <> 'INVALID' AND c.status = 'INVALID'
         """,
         *key,
         error,
@@ -140,7 +145,7 @@ async def reject_credential(
         now,
         used,
     )
-    return invalid and not checked and was not in (None, "INVALID")
+    return bool(turned)
 
 
 async def integrations_of(connection: Connection, credential: Key) -> list[Key]:
@@ -152,13 +157,15 @@ async def integrations_of(connection: Connection, credential: Key) -> list[Key]:
 
 
 async def wrongly_held(connection: Connection) -> list[Key]:
-    """Integrations that are enabled and have a valid credential, but for which runs are held as if it were not so."""
+    """Integrations that are enabled and have a valid credential, and may send, but for which runs are held as if it
+    were not so."""
     rows = await connection.fetch(
         """
         SELECT DISTINCT i.org_id, i.id
         FROM runs r JOIN integrations i ON (i.org_id, i.id) = (r.org_id, r.integration_id) AND i.enabled
         JOIN credentials c ON (c.org_id, c.id) = (i.org_id, i.credential_id) AND c.status = 'VALID'
-        WHERE r.state = 'held' AND r.hold_reason IN ('disabled', 'unauthorized', 'disconnected')
+        JOIN organizations o ON o.id = r.org_id AND o.paused_at IS NULL
+        WHERE r.state = 'held' AND r.hold_reason IN ('disabled', 'unauthorized', 'disconnected', 'paused')
         """
     )
     return [(row["org_id"], row["id"]) for row in rows]

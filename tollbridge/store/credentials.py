@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 
 from sqlalchemy import select, update
 
 from tollbridge.domain import notifications
-from tollbridge.store.db import Tx
+from tollbridge.store.db import Connection, Tx
 from tollbridge.store.records import Page, Record, read
 from tollbridge.store.records import page as page_of
 from tollbridge.store.schema import credentials
@@ -31,6 +32,23 @@ async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes | None) -> N
     await tx.execute(
         update(credentials).where(credentials.c.org_id == org_id, credentials.c.id == id).values(candidate=sealed)
     )
+
+
+async def due_for_check(connection: Connection, before: datetime, limit: int) -> list[tuple[str, str, str]]:
+    """(organization, id, system) of credentials that were last checked before that moment and are not under check."""
+    found = await connection.fetch(
+        """
+        SELECT org_id, id, system FROM credentials c
+        WHERE system <> $3 AND checked_at < $1 AND NOT EXISTS (
+            SELECT FROM runs r WHERE r.org_id = c.org_id AND r.entity_type = 'Credential' AND r.entity_id = c.id
+              AND r.state IN ('queued', 'waiting', 'running'))
+        ORDER BY checked_at LIMIT $2
+        """,
+        before,
+        limit,
+        notifications.SYSTEM,
+    )
+    return [tuple(row) for row in found]
 
 
 async def statuses(tx: Tx, org_id: str, ids: Sequence[str]) -> Mapping[str, str]:

@@ -28,6 +28,7 @@ class Target:
     destination_id: str | None
     credential_id: str | None
     enabled: bool
+    disabled_reason: str | None
     config: Mapping[str, Any]
     credential_status: str | None
     tenant: str | None
@@ -56,7 +57,7 @@ async def targets(
     rows = await connection.fetch(
         """
         SELECT i.id, i.system, i.body->>'destination' AS destination, i.destination_id, i.credential_id, i.enabled,
-               coalesce(i.body->'configData', '{}')::text AS config, c.status, c.tenant
+               i.disabled_reason, coalesce(i.body->'configData', '{}')::text AS config, c.status, c.tenant
         FROM integrations i LEFT JOIN credentials c ON (c.org_id, c.id) = (i.org_id, i.credential_id)
         WHERE i.org_id = $1 AND ($2::text IS NULL OR lower(i.entity_type) = lower($2))
           AND ($3::text IS NULL OR i.id = $3)
@@ -74,6 +75,7 @@ async def targets(
             row["destination_id"],
             row["credential_id"],
             row["enabled"],
+            row["disabled_reason"],
             json_text.parse(row["config"]),
             row["status"],
             row["tenant"],

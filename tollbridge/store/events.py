@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, literal_column, select, tuple_
+from sqlalchemy import ColumnElement, func, literal_column, select, tuple_
 
 from tollbridge.domain import json_text
 from tollbridge.domain.event_types import Category
@@ -95,6 +95,19 @@ async def get(tx: Tx, org_id: str, id: str) -> Stored | None:
     """The event with that id, or None."""
     row = (await tx.execute(select(events).where(events.c.org_id == org_id, events.c.id == id))).first()
     return _read(row._mapping) if row else None
+
+
+async def open_errors(tx: Tx, org_id: str, integration_id: str, size: int) -> tuple[int, Sequence[Stored]]:
+    """How many error events of the integration are not marked as actioned, and the latest of them."""
+    conditions = (
+        events.c.org_id == org_id,
+        events.c.integration_id == integration_id,
+        _of_type(Category.INTEGRATION),
+        events.c.actioned_at.is_(None),
+    )
+    count: int = (await tx.execute(select(func.count()).select_from(events).where(*conditions))).scalar_one()
+    latest = select(events).where(*conditions).order_by(events.c.received_at.desc(), events.c.id.desc()).limit(size)
+    return count, [_read(row._mapping) for row in await tx.execute(latest)]
 
 
 async def known(connection: Connection, keys: Sequence[Key]) -> dict[Key, Stored]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 from sqlalchemy import ColumnElement, select
 
 from tollbridge.domain import notifications
-from tollbridge.store.db import Tx
+from tollbridge.domain.runs import HoldReason
+from tollbridge.store.db import Connection, Tx
 from tollbridge.store.records import Page, Record, read
 from tollbridge.store.records import page as page_of
 from tollbridge.store.schema import integrations
@@ -21,6 +23,32 @@ class Link:
     id: str
     name: str
     enabled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Runs of an integration that are held since it is disabled, with the sums of their bills by currency."""
+
+    count: int
+    totals: Mapping[str, Decimal]
+
+
+async def held(connection: Connection, org_id: str, id: str) -> Held:
+    """What is held of the integration since it is disabled."""
+    rows = await connection.fetch(
+        """
+        SELECT b.currency, count(*) AS count, sum(b.total) AS total
+        FROM runs r LEFT JOIN bills b
+            ON r.entity_type = 'Bill' AND r.flow = 'deliver' AND (b.org_id, b.id) = (r.org_id, r.entity_id)
+        WHERE r.org_id = $1 AND r.integration_id = $2 AND r.state = 'held' AND r.hold_reason = $3
+        GROUP BY b.currency ORDER BY b.currency
+        """,
+        org_id,
+        id,
+        HoldReason.DISABLED,
+    )
+    totals = {row["currency"]: row["total"] for row in rows if row["currency"] is not None}
+    return Held(sum(row["count"] for row in rows), totals)
 
 
 async def page(tx: Tx, org_id: str, *, destination_id: str | None, size: int, token: str | None) -> Page:

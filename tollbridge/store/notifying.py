@@ -21,7 +21,8 @@ DUE_CHANNEL = "tollbridge_notifications"
 
 @dataclass(frozen=True, slots=True)
 class Linked:
-    """A rule that leads to a webhook, as firing sees it; `hold_reason` says why nothing is sent now."""
+    """A rule that leads to a webhook, as firing sees it; `hold_reason` says why nothing is sent now, and
+    `disabled_reason` why it was disabled."""
 
     org_id: str
     rule_id: str
@@ -31,6 +32,7 @@ class Linked:
     config: Mapping[str, Any]
     ordered: bool
     hold_reason: HoldReason | None
+    disabled_reason: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,7 @@ class NewNotification:
     message_id: str
     body: str
     hold_reason: HoldReason | None = None
+    note: str | None = None
     error: str | None = None
     replay_of: str | None = None
 
@@ -102,7 +105,8 @@ async def links(connection: Connection, rules: Sequence[tuple[str, str]]) -> lis
         SELECT i.org_id, i.entity_id, i.id, w.id AS webhook_id, w.credential_id,
                coalesce(i.body->'configData', '{}')::text AS config,
                coalesce((w.body->>'ordered')::bool, false)
-                   OR coalesce(b.state IN ('gathering', 'delivering'), false) AS ordered, i.enabled, w.active
+                   OR coalesce(b.state IN ('gathering', 'delivering'), false) AS ordered, i.enabled, w.active,
+               i.disabled_reason
         FROM integrations i JOIN webhooks w ON (w.org_id, w.id) = (i.org_id, i.destination_id)
         LEFT JOIN bring_backs b ON (b.org_id, b.webhook_id) = (w.org_id, w.id)
         WHERE i.entity_type = 'Notification' AND i.system = 'WEBHOOK'
@@ -122,6 +126,7 @@ async def links(connection: Connection, rules: Sequence[tuple[str, str]]) -> lis
             json_text.parse(row["config"]),
             row["ordered"],
             None if row["enabled"] and row["active"] else HoldReason.DISABLED,
+            row["disabled_reason"],
         )
         for row in rows
     ]
@@ -136,19 +141,19 @@ async def add(connection: Connection, runs: Sequence[NewNotification], now: date
         WITH n AS MATERIALIZED (
             SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[],
                 $8::text[], $9::text[], $10::text[], $11::text[], $12::text[], $13::text[], $14::text[], $15::text[],
-                $16::text[], $18::text[])
+                $16::text[], $18::text[], $19::text[])
             AS n(id, org, by, integration, credential, webhook, entity, event, account, lane, message, body, state,
-                hold, error, replay, type)),
+                hold, error, replay, type, note)),
         payloads AS (INSERT INTO run_payloads (run_id, body) SELECT id, body FROM n)
         INSERT INTO runs (id, org_id, version, created_at, created_by, updated_at, integration_id, credential_id,
             system, destination, destination_id, entity_type, entity_id, revision, account_id, lane, flow, state,
             hold_reason, fault_kind, fault_code, error, hint, attempt, due_at, fence, look_first, replay_of,
-            worked_seconds, event_id, message_id, completed_at)
+            worked_seconds, event_id, message_id, completed_at, note)
         SELECT id, org, 1, $17, by, $17, integration, credential, 'WEBHOOK', 'Webhook', webhook, type, entity, 1,
             account, lane, 'notify', state, hold, CASE WHEN error IS NOT NULL THEN 'INVALID' END,
             CASE WHEN error IS NOT NULL THEN 'rule.calculation' END, error,
             CASE WHEN error IS NOT NULL THEN 'Mend the calculation of the rule, then resend the run.' END, 1, $17, 0,
-            false, replay, 0, event, message, CASE WHEN error IS NOT NULL THEN $17::timestamptz END
+            false, replay, 0, event, message, CASE WHEN error IS NOT NULL THEN $17::timestamptz END, note
         FROM n
         """,
         [run.id for run in runs],
@@ -169,6 +174,7 @@ async def add(connection: Connection, runs: Sequence[NewNotification], now: date
         [run.replay_of for run in runs],
         now,
         [run.entity[0] for run in runs],
+        [run.note for run in runs],
     )
     await tell(connection, {run.webhook_id for run in runs if run.state is RunState.QUEUED})
 
@@ -321,7 +327,8 @@ async def release_held(connection: Connection, integrations: Sequence[tuple[str,
     rows = await connection.fetch(
         """
         WITH mine AS (
-            SELECT id FROM runs WHERE flow = 'notify' AND state = 'held' AND hold_reason IN ('disabled', 'disconnected')
+            SELECT id FROM runs
+            WHERE flow = 'notify' AND state = 'held' AND hold_reason IN ('disabled', 'disconnected', 'paused')
               AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY id FOR UPDATE)
         UPDATE runs SET state = 'queued', hold_reason = NULL, note = NULL, due_at = $3, updated_at = $3,
             version = version + 1
@@ -340,9 +347,10 @@ async def wrongly_held(connection: Connection) -> list[tuple[str, str]]:
     rows = await connection.fetch(
         """
         SELECT i.org_id, i.id FROM integrations i JOIN webhooks w ON (w.org_id, w.id) = (i.org_id, i.destination_id)
+        JOIN organizations o ON o.id = i.org_id AND o.paused_at IS NULL
         WHERE i.system = 'WEBHOOK' AND i.enabled AND w.active AND EXISTS (
             SELECT FROM runs r WHERE r.integration_id = i.id AND r.state = 'held' AND r.flow = 'notify'
-              AND r.hold_reason IN ('disabled', 'disconnected'))
+              AND r.hold_reason IN ('disabled', 'disconnected', 'paused'))
         """
     )
     return [(row["org_id"], row["id"]) for row in rows]

@@ -47,7 +47,8 @@ async def fenced(connection: Connection, fences: Mapping[str, int]) -> dict[str,
         """
         WITH locked AS MATERIALIZED (SELECT * FROM runs WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE)
         SELECT r.id, r.org_id, r.integration_id, r.credential_id, r.tenant, r.system, r.flow, r.entity_type,
-               r.entity_id, r.revision, r.account_id, r.attempt, r.worked_seconds, r.limited_since, r.fence
+               r.entity_id, r.revision, r.account_id, r.attempt, r.worked_seconds, r.limited_since, r.fence,
+               r.created_by
         FROM locked r JOIN unnest($1::text[], $2::bigint[]) AS f(id, fence) ON f.id = r.id AND f.fence = r.fence
         WHERE r.state = 'running' ORDER BY r.id
         """,

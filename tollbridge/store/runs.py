@@ -39,6 +39,7 @@ class NewRun:
     replay_of: str | None = None
     decision: str | None = None
     """What a person decided before, as JSON."""
+    note: str | None = None
 
     @property
     def lane(self) -> str | None:
@@ -97,12 +98,12 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
         """
         INSERT INTO runs (id, org_id, version, created_at, created_by, updated_at, integration_id, credential_id,
             system, destination, destination_id, entity_type, entity_id, revision, account_id, lane, flow, state,
-            hold_reason, attempt, due_at, fence, look_first, replay_of, decision, worked_seconds)
+            hold_reason, attempt, due_at, fence, look_first, replay_of, decision, worked_seconds, note)
         SELECT a, b, 1, $18, c, $18, d, e, f, g, h, i, j, k, l, m, n,
-            CASE WHEN o IS NULL THEN 'queued' ELSE 'held' END, o, 1, $18, 0, p IS NOT NULL, p, q::jsonb, 0
+            CASE WHEN o IS NULL THEN 'queued' ELSE 'held' END, o, 1, $18, 0, p IS NOT NULL, p, q::jsonb, 0, r
         FROM unnest($1::text[], $2::text[], $3::text[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[],
             $9::text[], $10::text[], $11::bigint[], $12::text[], $13::text[], $14::text[], $15::text[], $16::text[],
-            $17::text[]) AS n(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q)
+            $17::text[], $19::text[]) AS n(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r)
         """,
         [run.id for run in runs],
         [run.org_id for run in runs],
@@ -122,6 +123,7 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
         [run.replay_of for run in runs],
         [run.decision for run in runs],
         now,
+        [run.note for run in runs],
     )
     queued = [run for run in runs if run.hold_reason is None]
     await enqueue(connection, [Job(run.id, 0, now, urgent=True) for run in queued if run.lane is None], now)
@@ -289,7 +291,7 @@ async def release_held(
     rows = await connection.fetch(
         """
         UPDATE runs SET state = 'queued', hold_reason = NULL, fault_kind = NULL, fault_code = NULL, error = NULL,
-            hint = NULL, due_at = $4, updated_at = $4, version = version + 1
+            hint = NULL, note = NULL, due_at = $4, updated_at = $4, version = version + 1
         WHERE state = 'held' AND hold_reason = ANY($3::text[]) AND lane = ANY($5::text[])
           AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         RETURNING id
@@ -302,6 +304,20 @@ async def release_held(
     )
     await lanes.fill(connection, ids, now)
     return len(rows)
+
+
+async def release_one(connection: Connection, run_id: str, now: datetime) -> str | None:
+    """Queue a held run; answers where it goes. Its lane must be locked already."""
+    destination: str | None = await connection.fetchval(
+        """
+        UPDATE runs SET state = 'queued', hold_reason = NULL, fault_kind = NULL, fault_code = NULL, error = NULL,
+            hint = NULL, note = NULL, due_at = $2, updated_at = $2, version = version + 1
+        WHERE id = $1 AND state = 'held' RETURNING destination_id
+        """,
+        run_id,
+        now,
+    )
+    return destination
 
 
 async def heartbeat(
@@ -349,6 +365,27 @@ async def unstarted_of(connection: Connection, org_id: str, integration_id: str)
         integration_id,
     )
     return [(row["id"], row["lane"]) for row in rows]
+
+
+async def held_of(
+    connection: Connection, org_id: str, integration_id: str, reason: HoldReason
+) -> list[tuple[str, str | None]]:
+    """(id, lane) of the runs of the integration that are held for that reason."""
+    rows = await connection.fetch(
+        "SELECT id, lane FROM runs WHERE org_id = $1 AND integration_id = $2 AND state = 'held' AND hold_reason = $3",
+        org_id,
+        integration_id,
+        reason,
+    )
+    return [(row["id"], row["lane"]) for row in rows]
+
+
+async def count_held(connection: Connection, org_id: str, reason: HoldReason) -> int:
+    """How many runs of the organization are held for that reason."""
+    count: int = await connection.fetchval(
+        "SELECT count(*) FROM runs WHERE org_id = $1 AND state = 'held' AND hold_reason = $2", org_id, reason
+    )
+    return count
 
 
 async def state_of(connection: Connection, run_id: str) -> tuple[RunState | None, str | None]:

@@ -67,6 +67,9 @@ organizations = Table(
     _id("id", primary_key=True),
     _col("name", Text),
     _when("created_at"),
+    _col("paused_reason", Text, nullable=True),
+    _col("paused_by", Text, nullable=True),
+    _when("paused_at", nullable=True),
 )
 service_users = _record("service_users", _col("name", Text), _col("role", Text), audited="ServiceUser")
 access_keys = Table(
@@ -201,6 +204,7 @@ credentials = _record(
     _col("tenant_name", Text, nullable=True),
     _col("secrets", LargeBinary),
     _col("candidate", LargeBinary, nullable=True),
+    _when("expires_at", nullable=True),
     audited="Credential",
 )
 integrations = _record(
@@ -214,6 +218,10 @@ integrations = _record(
     _col("enabled", Boolean),
     _col("disabled_reason", Text, nullable=True),
     _when("failed_at", nullable=True),
+    _col("errors_in_row", JSONB),
+    _when("probe_at", nullable=True),
+    _col("probe_seconds", Float, nullable=True),
+    _id("probe_run_id", nullable=True),
     audited="Integration",
 )
 webhooks = _record(

@@ -100,6 +100,24 @@ async def undelivered_bills(connection: Connection, before: datetime) -> list[Un
     return [Undelivered(*row) for row in rows]
 
 
+@dataclass(frozen=True, slots=True)
+class Expiring:
+    """A credential that is known to expire."""
+
+    org_id: str
+    id: str
+    name: str
+    expires_at: datetime
+
+
+async def expiring(connection: Connection, before: datetime) -> list[Expiring]:
+    """Credentials that are known to expire before that moment, or have."""
+    rows = await connection.fetch(
+        "SELECT org_id, id, name, expires_at FROM credentials WHERE expires_at <= $1 ORDER BY org_id, id", before
+    )
+    return [Expiring(*row) for row in rows]
+
+
 async def arrivals(connection: Connection, org_id: str, history: timedelta) -> list[Day]:
     """The days on which bills came in, oldest first, looking back so far from the last of them."""
     rows = await connection.fetch(
@@ -168,6 +186,8 @@ async def gone_causes(connection: Connection, calm_since: datetime) -> dict[Key,
             WHEN i.id IS NULL AND a.credential_id IS NULL THEN 'the integration was deleted.'
             WHEN c.id IS NULL AND a.credential_id IS NOT NULL THEN 'the credential was deleted.'
             WHEN a.type = 'INTEGRATION_DISABLED' AND i.enabled THEN 'the integration is enabled.'
+            WHEN a.type = 'INTEGRATION_FAILING' AND i.errors_in_row = '{}'
+                THEN 'it has no errors in succession any more.'
             WHEN a.type = 'INTEGRATION_FAILED' AND i.failed_at IS NULL AND a.updated_at < $1
                 THEN 'it takes notifications again.'
             WHEN a.type = 'CREDENTIAL_INVALID' AND c.status = 'VALID' THEN 'the credential works.' END AS why
@@ -180,21 +200,26 @@ async def gone_causes(connection: Connection, calm_since: datetime) -> dict[Key,
     return {(row["org_id"], row["cause"]): row["why"] for row in rows if row["why"]}
 
 
-async def addressees(connection: Connection, keys: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Addressees]:
-    """Whom these (organization, integration)s tell."""
+async def addressees(
+    connection: Connection, keys: Iterable[tuple[str, str]], now: datetime
+) -> dict[tuple[str, str], Addressees]:
+    """Whom these (organization, integration)s tell: the addresses that they name, and users that may still come in."""
     wanted = sorted(set(keys))
     rows = await connection.fetch(
         """
         SELECT org_id, id, name, ARRAY(SELECT jsonb_array_elements_text(
             CASE jsonb_typeof(body #> '{configData,notifyEmails}') WHEN 'array'
-            THEN body #> '{configData,notifyEmails}' ELSE '[]' END)) AS emails
-        FROM integrations WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
+            THEN body #> '{configData,notifyEmails}' ELSE '[]' END)) AS emails,
+            ARRAY(SELECT mail FROM users u WHERE u.org_id = i.org_id AND i.body #> '{configData,notifyUsers}' ? u.id
+                AND (u.end_access IS NULL OR u.end_access > $3) ORDER BY mail) AS users
+        FROM integrations i WHERE (org_id, id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         """,
         [org_id for org_id, _ in wanted],
         [id for _, id in wanted],
+        now,
     )
     return {(row["org_id"], row["id"]): _addressees(row) for row in rows}
 
 
 def _addressees(row: Any) -> Addressees:
-    return Addressees(row["name"], list(row["emails"]))
+    return Addressees(row["name"], [*row["emails"], *row["users"]])
