@@ -15,6 +15,7 @@ from tollbridge.domain import json_text
 from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
+from tollbridge.domain.runs import HeldChoice
 from tollbridge.services import clock, credentials, dispatch, integrations, overview, previews, runs, systems
 from tollbridge.services.integrations import Integration
 from tollbridge.services.systems import Destination
@@ -66,6 +67,8 @@ async def details(visit: MayRead, id: str) -> Response:
         usable=await _usable(visit, found.record),
         credential=await _credential(visit, found.record),
         config=found.record.body.get("configData", {}),
+        errors=integrations.errors_in_row(found.record),
+        disable_after=integrations.rule_of(found.record, visit.parts.settings).after,
     )
 
 
@@ -127,9 +130,12 @@ async def disable(visit: MayConfigure, id: str) -> Response:
 
 @router.post("/configurations/{id}/enable")
 async def enable(visit: MayConfigure, id: str) -> Response:
-    await visit.form()
-    await integrations.enable(visit.parts.db, visit.caller, id)
-    return visit.go(f"/configurations/{id}", "It is enabled again: what was held is being sent.")
+    """Let it send again; the form says whether what was held is sent or dropped."""
+    form = await visit.form()
+    held = HeldChoice.DROP if form.text("held") == HeldChoice.DROP else HeldChoice.SEND
+    await integrations.enable(visit.parts.db, visit.caller, id, {"held": held.value})
+    what = "dropped; its runs say so." if held is HeldChoice.DROP else "being sent."
+    return visit.go(f"/configurations/{id}", f"It is enabled again: what was held is {what}")
 
 
 @router.post("/configurations/{id}/send")
