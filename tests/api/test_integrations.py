@@ -109,7 +109,7 @@ async def test_what_is_held_is_shown_and_dropped_where_that_is_chosen(api: httpx
     assert shown["heldRuns"] == {"count": 1, "totals": {"EUR": Decimal("12.50")}}
     assert shown["errorEvents"] == {"count": 0, "latest": []}
     (run,) = (await send(api, "GET", "integrationruns/Bill/b1"))["data"]
-    assert run["note"] == "The integration is disabled: Closing the books"
+    assert run["note"] == "The integration is disabled: Closing the books. It is sent when that is enabled."
     wrong = await api.post(f"integrationconfigs/{made['id']}/enable", json={"held": "keep"})
     assert (wrong.status_code, wrong.json()["field"]) == (400, "held")
     enabled = await send(api, "POST", f"integrationconfigs/{made['id']}/enable", {"held": "drop"})

@@ -242,7 +242,10 @@ async def test_what_waits_and_what_arrives_is_held_and_names_the_errors(world: W
     for id in (waiting, arrived):
         run = await world.run(id)
         assert (run.state, run.hold_reason, run.status) == (RunState.HELD, HoldReason.DISABLED, RunStatus.DISABLED)
-        assert run.note == (f"The integration is disabled: 1 error: 1 × stripe.bad; the last in run {run_id}.")
+        assert run.note == (
+            f"The integration is disabled: 1 error: 1 × stripe.bad; the last in run {run_id}."
+            " It is sent when that is enabled."
+        )
 
 
 async def test_users_who_are_chosen_are_mailed_when_it_is_disabled(world: World, bills: Bills) -> None:
@@ -296,7 +299,7 @@ async def test_notifications_to_a_disabled_integration_are_held_and_name_the_err
     (held,) = await hooks.fire("d")
     run = await hooks.run(held)
     assert (run.state, run.hold_reason) == (RunState.HELD, HoldReason.DISABLED)
-    assert run.note == f"The integration is disabled: {row['disabled_reason']}"
+    assert run.note == f"The integration is disabled: {row['disabled_reason']} It is sent when that is enabled."
     assert "3 × webhook.http_503" in run.note
 
 

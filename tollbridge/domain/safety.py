@@ -129,5 +129,6 @@ def told_paused(reason: str) -> str:
 
 
 def told_disabled(reason: str | None) -> str:
-    """What a run says that is held because of it."""
-    return f"The integration is disabled: {reason}" if reason else "The integration is disabled."
+    """What a run says that is held because of it, with the way out."""
+    why = f"The integration is disabled: {reason.rstrip('.')}." if reason else "The integration is disabled."
+    return f"{why} It is sent when that is enabled."

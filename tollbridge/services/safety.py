@@ -138,7 +138,10 @@ def _probe_after(faring: Faring, limits: RunLimits) -> timedelta | None:
 def _event(key: Key, run_id: str, reason: str, now: datetime) -> Event:
     org_id, id = key
     fault = Fault(
-        FaultKind.DISABLED, "integration.disabled", safety.told_disabled(reason), "Mend them, then enable it."
+        FaultKind.DISABLED,
+        "integration.disabled",
+        f"The integration is disabled: {reason}",
+        "Mend them, then enable it.",
     )
     return run_failed(
         clock.new_id(),
