@@ -24,7 +24,7 @@ async def test_a_link_signs_in_once_by_its_button(sign_in: SignIn) -> None:
 
 
 async def test_a_wrong_password_is_refused_without_saying_which_part_is_wrong(somebody: Browser) -> None:
-    page = await somebody.send(await somebody.open("/sign-in"), "Sign in", mail="a@b.example", secret__password="x")  # noqa: S106
+    page = await somebody.send(await somebody.open("/sign-in"), "Sign in", mail="a@b.example", secret__password="x")
     assert page.status == 400
     assert "The mail address and the password do not match" in page.text
 
