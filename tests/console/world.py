@@ -1,4 +1,4 @@
-"""What the pages are about: an account, bills, a credential and an integration, made as a source or an operator does."""
+"""What the pages are about: an account, bills and an integration, as a source and an operator make them."""
 
 from __future__ import annotations
 

@@ -15,7 +15,19 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tollbridge.console import accounts, bills, configurations, credentials, integrations, live, overview, runs, sign_in
+from tollbridge.console import (
+    accounts,
+    bills,
+    configurations,
+    credentials,
+    imports,
+    integrations,
+    live,
+    mappings,
+    overview,
+    runs,
+    sign_in,
+)
 from tollbridge.console.drawing import static_files
 from tollbridge.console.visit import Needs, SignedOut, guest, visit_of
 from tollbridge.domain.errors import (
@@ -40,7 +52,9 @@ ROUTERS = (
     credentials.router,
     runs.router,
     accounts.router,
+    imports.router,
     bills.router,
+    mappings.router,
     live.router,
 )
 OPEN = frozenset(
