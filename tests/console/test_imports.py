@@ -12,7 +12,10 @@ from tollbridge.services.sheets import MAX_TEXT
 from tollbridge.store.bills import Filters
 
 HEADER = "id,accountId,billDate,currency,billTotal,lineItems.description,lineItems.lineItemType,lineItems.subtotal\n"
-GOOD = "b1,acme,2026-10-31,EUR,30,Seats,STANDING_CHARGE,10\nb1,,,,,Calls,USAGE,20\nb2,acme,2026-10-31,EUR,5,Calls,USAGE,5\n"
+GOOD = """b1,acme,2026-10-31,EUR,30,Seats,STANDING_CHARGE,10
+b1,,,,,Calls,USAGE,20
+b2,acme,2026-10-31,EUR,5,Calls,USAGE,5
+"""
 
 
 async def stored(parts: Parts) -> set[str]:
@@ -32,7 +35,7 @@ async def test_a_preview_shows_the_rows_and_keeps_nothing(browser: Browser, part
     assert "Nothing is kept yet." in page.text
     assert "2 bills can be imported" in page.text
     assert "8 of 8 are matched" in page.text
-    assert "Stripe EU" in page.text
+    assert "Stripe EU: 2 to be sent" in page.text
     assert await stored(parts) == set()
 
 
@@ -63,7 +66,8 @@ async def test_a_refused_row_is_told_by_line_field_and_reason(browser: Browser, 
 
 async def test_columns_with_other_names_are_matched_by_hand(browser: Browser, parts: Parts) -> None:
     await add_account(parts)
-    text = "Invoice ID;Customer;Invoice date;Currency;Gross;Description;Type;Line amount\nb1;acme;2026-10-31;EUR;5;Calls;USAGE;5\n"
+    header = "Invoice ID;Customer;Invoice date;Currency;Gross;Description;Type;Line amount\n"
+    text = header + "b1;acme;2026-10-31;EUR;5;Calls;USAGE;5\n"
     page = await previewed(browser, text)
     assert "7 of 8 are matched" in page.text
     assert "billTotal is missing." in page.text
@@ -94,9 +98,8 @@ async def test_a_column_that_must_be_there_is_named_and_can_be_chosen(browser: B
 async def test_json_lines_are_read_too(browser: Browser, parts: Parts) -> None:
     await add_account(parts)
     line = '{"lineItemType":"USAGE","description":"Calls","subtotal":5}'
-    bill = (
-        f'{{"id":"b1","accountId":"acme","billDate":"2026-10-31","currency":"EUR","billTotal":5,"lineItems":[{line}]}}'
-    )
+    head = '{"id":"b1","accountId":"acme","billDate":"2026-10-31","currency":"EUR","billTotal":5,"lineItems":['
+    bill = head + line + "]}"
     page = await previewed(browser, bill + "\n{broken\n")
     assert "1 bill can be imported" in page.text
     assert "2 – – The line is not JSON" in page.text

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Response
 
 from tollbridge.console.visit import MayReadBilling, Visit
 from tollbridge.domain.access import Permission
+from tollbridge.domain.catalog import ADDRESS
 from tollbridge.domain.errors import NotFound
 from tollbridge.domain.fields import printable
 from tollbridge.services import bills, external_mappings
@@ -43,11 +44,18 @@ async def show_account(visit: MayReadBilling, id: str) -> Response:
     return visit.page(
         "account.html",
         account=account,
+        address=_address(account),
         parent=(await known_accounts(visit, [parent])).get(parent) if parent else None,
         bills=latest,
         mappings=mappings if visit.may(Permission.READ) else [],
         unmapped=[place for place in places if (place.system.upper(), place.table) not in mapped],
     )
+
+
+def _address(account: Record) -> str:
+    """The address in one line, in the order in which letters have it."""
+    given = account.body.get("address") or {}
+    return ", ".join(str(given[name]) for name in ADDRESS.fields if given.get(name))
 
 
 async def known_accounts(visit: Visit, ids: Iterable[str]) -> Mapping[str, Record]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 
 from fastapi import APIRouter, Response
 
@@ -15,6 +16,7 @@ from tollbridge.domain.access import Permission
 from tollbridge.domain.billing import BillStatus
 from tollbridge.domain.deliveries import UNDELIVERED, DeliveryState
 from tollbridge.domain.errors import Refusal
+from tollbridge.domain.fields import read_day
 from tollbridge.services import bill_batches, bills, deliveries, runs, sending
 from tollbridge.services.bill_batches import Deed
 from tollbridge.services.deliveries import Delivery
@@ -37,6 +39,17 @@ _PREVIEWABLE = frozenset(
     }
 )
 """States in which it is of use to see what would be sent."""
+
+
+FACTS = {
+    "startDate": "Period from",
+    "endDate": "Period until",
+    "dueDate": "Due",
+    "billingFrequency": "Frequency",
+    "purchaseOrderNumber": "Purchase order",
+    "externalInvoiceReference": "Invoice reference",
+}
+"""Fields of a bill that are shown where it has them, and their words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +126,7 @@ async def show_bill(visit: MayReadBilling, id: str, after: str | None = None) ->
         "bill.html",
         bill=record,
         number=_number(record),
+        facts=[(word, _fact(record, name)) for name, word in FACTS.items() if record.body.get(name)],
         account=account,
         lines=lines,
         next_token=more,
@@ -195,6 +209,12 @@ async def _stands(visit: Visit, id: str) -> tuple[list[Stand], bool]:
         for each in found
     ]
     return stands, bool(set(latest) - {each.integration_id for each in found})
+
+
+def _fact(bill: Record, name: str) -> str | date:
+    """A field of the bill for people; a day where it is one."""
+    value = str(bill.body[name])
+    return (read_day(value) if name.endswith("Date") else None) or value
 
 
 def _number(bill: Record) -> str:

@@ -13,6 +13,7 @@ from fastapi import APIRouter, Response
 
 from tollbridge.console.visit import Form, MayMap, MayWriteBilling, Visit, trying
 from tollbridge.domain.errors import Invalid, Refusal, TooLarge
+from tollbridge.domain.integrations import Verdict
 from tollbridge.services import integrations, sheets
 from tollbridge.services.imports import Noun
 from tollbridge.services.sheets import MAX_TEXT, Outcome, Sheet
@@ -152,6 +153,16 @@ def _said(kind: Kind, outcome: Outcome) -> str:
     return f"{many} {kind.one if many == 1 else kind.many} imported{told}.{refused}"
 
 
+VERDICTS = {
+    Verdict.SEND: "to be sent",
+    Verdict.OUT_OF_SCOPE: "out of scope",
+    Verdict.TOO_OLD: "before cut-over",
+    Verdict.AWAITS_APPROVAL: "waiting for approval",
+    Verdict.UNDECIDED: "for a person to decide",
+    Verdict.ALREADY: "carried by a run already",
+    Verdict.CANCELLED: "cancelled",
+}
+"""What integrations do about bills, in words."""
 _OUTCOMES = {"created": "new", "updated": "changed", "unchanged": "as they were"}
 
 
@@ -189,6 +200,7 @@ def _page(
         refused=outcome.refused[:REFUSALS_SHOWN] if outcome else [],
         fields=sheets.fields_of(kind.noun),
         names=names or {},
+        verdicts=VERDICTS,
         kept=kept,
         refusal=wrong,
         megabytes=MAX_TEXT // 1024 // 1024,
