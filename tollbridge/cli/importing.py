@@ -14,13 +14,13 @@ from typing import Annotated, Any, BinaryIO
 
 import typer
 
-from tollbridge.cli import sources
 from tollbridge.cli.common import AsJson, Exit, complain
 from tollbridge.cli.output import put, put_json, say
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
-from tollbridge.cli.sources import Item, Lines, Refused
 from tollbridge.domain import focus
 from tollbridge.domain.errors import Invalid, NotFound
+from tollbridge.services import sources
+from tollbridge.services.sources import Item, Lines, Refused
 
 BATCH_ITEMS = 500
 BATCH_BYTES = 4 * 1024 * 1024

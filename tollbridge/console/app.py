@@ -16,7 +16,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tollbridge.console import configurations, credentials, integrations, live, overview, rules, runs, sign_in, webhooks
+from tollbridge.console import (
+    accounts,
+    bills,
+    configurations,
+    credentials,
+    imports,
+    integrations,
+    live,
+    mappings,
+    overview,
+    rules,
+    runs,
+    sign_in,
+    webhooks,
+)
 from tollbridge.console.drawing import static_files
 from tollbridge.console.visit import Needs, SignedOut, guest, visit_of
 from tollbridge.domain.errors import (
@@ -42,6 +56,10 @@ ROUTERS = (
     runs.router,
     rules.router,
     webhooks.router,
+    accounts.router,
+    imports.router,
+    bills.router,
+    mappings.router,
     live.router,
 )
 OPEN = frozenset(

@@ -159,7 +159,7 @@ async def _number(visit: Visit, bill_id: str) -> str:
         bill = await bills.retrieve(visit.parts.db, visit.caller, bill_id)
     except NotFound:
         return bill_id
-    return str(bill.record.body.get("invoiceNumber") or bill_id)
+    return str(bill.record.body.get("sequentialInvoiceNumber") or bill_id)
 
 
 async def _integration_name(visit: Visit, run: Run) -> str | None:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from typing import Any
-from urllib.parse import quote
 
 from fastapi import APIRouter, Response
 
-from tollbridge.console.visit import SESSION, AGuest, Guest, SignedOut, trying, visit_of
+from tollbridge.console.visit import SESSION, AGuest, Guest, SignedOut, local, trying, visit_of
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.people import Purpose
 from tollbridge.services.tokens import new_token
@@ -30,15 +29,15 @@ async def sign_in_page(somebody: AGuest, next: str = "/") -> Response:
     try:
         await visit_of(somebody.request)
     except SignedOut:
-        return somebody.page("sign-in.html", next=_local(next), kept={}, **ways(somebody))
-    return somebody.go(_local(next))
+        return somebody.page("sign-in.html", next=local(next), kept={}, **ways(somebody))
+    return somebody.go(local(next))
 
 
 @router.post("/sign-in")
 async def sign_in(somebody: AGuest) -> Response:
     """Signed in, on to the page that was wanted; a form that was sent too late is shown to be sent now."""
     form = await somebody.form()
-    wanted = _local(form.text("next", "/"))
+    wanted = local(form.text("next", "/"))
     kept = {name.removeprefix(KEPT): value for name, value in form.plain().items() if name.startswith(KEPT)}
     async with trying() as again:
         token = await somebody.parts.sessions.sign_in(
@@ -109,7 +108,7 @@ async def forgotten(somebody: AGuest) -> Response:
 async def begin_single_sign_on(somebody: AGuest, next: str = "/") -> Response:
     if somebody.parts.sso is None:
         raise Invalid("sso.off", "There is no single sign-on here.", "Sign in with your password.")
-    begun = await somebody.parts.sso.begin(somebody.base + _local(next))
+    begun = await somebody.parts.sso.begin(somebody.base + local(next))
     response = Response(status_code=303, headers={"location": begun.url})
     response.set_cookie(
         BROWSER, begun.browser, max_age=600, path=somebody.base, httponly=True, samesite="lax", secure=somebody.secure
@@ -137,16 +136,10 @@ async def finish_single_sign_on(somebody: AGuest, state: str = "", code: str = "
 async def set_theme(somebody: AGuest) -> Response:
     """Light, dark, or as the system has it; kept in a cookie so that pages are drawn right at once."""
     form = await somebody.form()
-    response = somebody.go(_local(form.text("next", "/")))
+    response = somebody.go(local(form.text("next", "/")))
     theme = form.text("theme")
     if theme in ("light", "dark", "system"):
         response.set_cookie(
             "tollbridge_theme", theme, max_age=31536000, path=somebody.base, httponly=True, samesite="lax"
         )
     return response
-
-
-def _local(path: str) -> str:
-    """A page of ours, whatever was asked for."""
-    fits = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in", "/links")) and path.isprintable()
-    return quote(path, safe="/?&=:,;@!$'()*+~.-_%#") if fits else "/"

@@ -36,10 +36,18 @@ SECRET = "secret."  # noqa: S105
 """Names of fields that must never be written into a page begin so."""
 LONGEST_SAID = 1000
 MOST_FIELDS = 2000
+LONGEST_FIELD = 8 * 1024 * 1024
+"""Bytes of one field: more than what may be pasted into one, whose own limit is told in better words."""
 
 
 class SignedOut(Exception):
     """The page needs somebody who is signed in."""
+
+
+def local(path: str) -> str:
+    """A page of ours, whatever was asked for."""
+    fits = path.startswith("/") and not path.startswith(("//", "/\\", "/sign-in", "/links")) and path.isprintable()
+    return quote(path, safe="/?&=:,;@!$'()*+~.-_%#") if fits else "/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +171,7 @@ class Guest:
 
     async def form(self) -> Form:
         """The form; raises Forbidden where it was not made for this session."""
-        sent = Form(await self.request.form(max_fields=MOST_FIELDS))
+        sent = Form(await self.request.form(max_fields=MOST_FIELDS, max_part_size=LONGEST_FIELD))
         self.parts.sessions.check_csrf(self.token, sent.text("csrf"))
         return sent
 

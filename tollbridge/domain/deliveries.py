@@ -68,6 +68,8 @@ _OF_VERDICT = {
 }
 MATCHED = frozenset(DeliveryState) - {DeliveryState.OUT_OF_SCOPE, DeliveryState.BEFORE_CUT_OVER}
 """States in which an integration counts as responsible for the bill."""
+UNDELIVERED = MATCHED - {DeliveryState.DELIVERED, DeliveryState.SKIPPED}
+"""States of a bill that belongs into the other system and is not there yet."""
 
 
 def state_of(facts: DeliveryFacts) -> DeliveryState:

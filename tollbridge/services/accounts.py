@@ -41,6 +41,7 @@ ACCOUNTS = Catalog(
     "code",
     "code",
     free=_without_bills,
+    words=("code", "name"),
     entity="account",
     account_of=lambda account: account.id,
 )

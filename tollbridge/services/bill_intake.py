@@ -77,13 +77,14 @@ async def dispatch(
     """What integrations do about these bills, by bill id."""
     by_bill: dict[str, list[Decision]] = {}
     if changed:
-        facts = [_facts(bill) for bill in changed]
+        facts = [facts_of(bill) for bill in changed]
         for decision in await dispatch_bills(tx, caller.org_id, facts, cause, now):
             by_bill.setdefault(decision.bill_id, []).append(decision)
     return by_bill
 
 
-def _facts(bill: Record) -> BillFacts:
+def facts_of(bill: Record) -> BillFacts:
+    """What decides whether the bill is sent."""
     return BillFacts(bill.id, bill["revision"], bill["account_id"], bill["bill_date"], bill["status"])
 
 

@@ -203,12 +203,13 @@ async def approve(db: Database, caller: Caller, value: Any, filters: Filters) ->
         absent = set(ids or ()) - {bill.id for bill in found}
         if absent:
             raise missing(NOUN, min(absent))
-        return await _approve(tx, caller, [bill for bill in found if bill["status"] == BillStatus.PENDING])
+        return await approve_all(tx, caller, [bill for bill in found if bill["status"] == BillStatus.PENDING])
 
     return await bulk.settle_races(db, work)
 
 
-async def _approve(tx: Tx, caller: Caller, pending: Sequence[Record]) -> tuple[int, Sequence[Decision]]:
+async def approve_all(tx: Tx, caller: Caller, pending: Sequence[Record]) -> tuple[int, Sequence[Decision]]:
+    """Approve these bills, which are locked against change; answers how many, and what follows for integrations."""
     now = clock.now()
     approved = [
         bill.changed(
@@ -231,7 +232,7 @@ async def set_status(db: Database, caller: Caller, id: str, value: Any) -> tuple
         if status != bill["status"]:
             # One that the lock date locked may still be approved: it says the same, and waits to be sent.
             if status == BillStatus.APPROVED:
-                _, decisions = await _approve(tx, caller, [bill])
+                _, decisions = await approve_all(tx, caller, [bill])
             else:
                 refuse_locked(bill, "changed")
                 decisions = await _withdraw(tx, caller, bill)
@@ -257,11 +258,20 @@ async def lock(db: Database, caller: Caller, id: str) -> Bill:
                 "Approve it first.",
             )
         if not bill["locked"]:
-            now = clock.now()
-            locked = bill.changed(now, caller.principal, locked=True, locked_at=now, locked_by=caller.principal)
-            await records.save(tx, table, locked)
-            await tell(tx, caller.org_id, [(bill, locked)], now)
+            await lock_all(tx, caller, [bill])
         return await _shown(tx, caller, id)
+
+
+async def lock_all(tx: Tx, caller: Caller, open_ones: Sequence[Record]) -> int:
+    """Lock these approved bills for good; answers how many."""
+    now = clock.now()
+    locked = [
+        bill.changed(now, caller.principal, locked=True, locked_at=now, locked_by=caller.principal)
+        for bill in open_ones
+    ]
+    await bulk.write(tx, table, [], locked)
+    await tell(tx, caller.org_id, list(zip(open_ones, locked, strict=True)), now)
+    return len(locked)
 
 
 async def delete(db: Database, caller: Caller, id: str) -> Bill:

@@ -78,7 +78,8 @@ def _of_no_account(record: Record) -> str | None:
 class Catalog:
     """`columns` are the table's own, filled from the body; `key` those that are unique together; `narrow` the one of
     them by which stored ones are looked for. `check` asks the database about bodies, `free` raises where one may not
-    be deleted. `entity` is its name in event types, where changes are told; `account_of` the account of a record."""
+    be deleted. `words` are the columns in which people look for words. `entity` is its name in event types, where
+    changes are told; `account_of` the account of a record."""
 
     noun: str
     table: RecordTable
@@ -89,6 +90,7 @@ class Catalog:
     key_field: str
     check: Callable[[Tx, str, Sequence[Body]], Awaitable[Sequence[Refusal | None]]] = _no_questions
     free: Callable[[Tx, Record], Awaitable[None]] = _never_in_use
+    words: tuple[str, ...] = ()
     entity: str | None = None
     account_of: Callable[[Record], str | None] = _of_no_account
 
@@ -135,6 +137,11 @@ class Catalog:
         """One page of those whose columns have one of the values named, newest first."""
         async with db.transaction() as tx:
             return await catalog.page(tx, self.table, caller.org_id, among, size=size, token=token)
+
+    async def browse(self, db: Database, caller: Caller, words: str, size: int, token: str | None) -> Page:
+        """One page of those that have the words in their code or name, or are of that id, newest first."""
+        async with db.transaction() as tx:
+            return await catalog.browse(tx, self.table, caller.org_id, self.words, words, size=size, token=token)
 
     async def update(self, db: Database, caller: Caller, id: str, value: Any) -> Record:
         """Replace what the caller may set; raises NotFound, and Conflict where version or key do not allow it."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 
-from tollbridge.domain.deliveries import DeliveryState, reason_of, state_of
+from tollbridge.domain.deliveries import MATCHED, DeliveryState, reason_of, state_of
 from tollbridge.domain.integrations import BillFacts, decide
 from tollbridge.domain.runs import HoldReason
 from tollbridge.services import systems
@@ -67,7 +67,22 @@ async def of_bill(db: Database, caller: Caller, bill_id: str) -> list[Delivery]:
     """The bill in every integration that sends bills; raises NotFound."""
     async with db.transaction() as tx:
         await load(tx, bills, caller.org_id, bill_id, "bill")
-    found, _ = await page(db, caller, Wanted(bill_id=bill_id), size=MOST_SENDERS)
+    found, _ = await page(db, caller, Wanted(bill_ids=[bill_id]), size=MOST_SENDERS)
+    return found
+
+
+async def of_bills(db: Database, caller: Caller, bill_ids: Sequence[str]) -> dict[str, list[Delivery]]:
+    """What became of each of the bills in the integrations that are responsible for it, by bill id; a few at a time."""
+    found: dict[str, list[Delivery]] = {id: [] for id in bill_ids}
+    token: str | None = None
+    while bill_ids:
+        some, token = await page(
+            db, caller, Wanted(bill_ids=bill_ids), states=list(MATCHED), size=MOST_SENDERS, token=token
+        )
+        for each in some:
+            found[each.bill.id].append(each)
+        if token is None:
+            break
     return found
 
 
@@ -153,7 +168,7 @@ async def _senders(
     among = [sender for sender in found if key in (None, sender.system)]
     accounts = None if wanted.account_id is None else [wanted.account_id]
     scopes = await filtered(
-        connection, caller.org_id, [sender.scope for sender in among], accounts, bill_id=wanted.bill_id
+        connection, caller.org_id, [sender.scope for sender in among], accounts, bill_ids=wanted.bill_ids
     )
     return [replace(sender, scope=scope) for sender, scope in zip(among, scopes, strict=True)]
 

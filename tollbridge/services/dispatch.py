@@ -61,10 +61,11 @@ class InScope:
 
 
 async def dispatch_bills(
-    tx: Tx, org_id: str, bills: Sequence[BillFacts], cause: Cause, now: datetime
+    tx: Tx, org_id: str, bills: Sequence[BillFacts], cause: Cause, now: datetime, *, integration_id: str | None = None
 ) -> list[Decision]:
     """Make the runs that follow from the change of these bills, and supersede or cancel those not started yet.
 
+    Where an integration is named, runs are made for that one alone.
     The caller holds the locks of the bills, so that of two changes of one bill the later is dispatched later.
     """
     if not bills:
@@ -72,7 +73,7 @@ async def dispatch_bills(
     connection = await raw(tx)
     if cause is Cause.DELETED:
         return await _cancel(connection, org_id, bills, now)
-    targets = await dispatching.targets(connection, org_id, entity_type=BILL)
+    targets = await dispatching.targets(connection, org_id, integration_id=integration_id, entity_type=BILL)
     if cause is Cause.WITHDRAWN:
         return await _withdraw(connection, org_id, targets, bills, now)
     scopes = await filtered(

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from tollbridge.domain.catalog import EXTERNAL_MAPPING
 from tollbridge.domain.errors import Invalid, Refusal
 from tollbridge.domain.fields import shown
+from tollbridge.services import systems
+from tollbridge.services.caller import Caller
 from tollbridge.services.catalog import Catalog
 from tollbridge.store import catalog
-from tollbridge.store.db import Tx
+from tollbridge.store.db import Database, Tx
+from tollbridge.store.records import Record
 from tollbridge.store.schema import external_mappings
 
 
@@ -25,6 +29,37 @@ def _columns(body: Mapping[str, Any]) -> dict[str, Any]:
         # Only mappings that an integration wrote are bound to the tenant it wrote to.
         "tenant": None,
     }
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where something of ours can be mapped: the system's name in mappings, and a table there."""
+
+    system: str
+    table: str
+
+
+def places_in(system_key: str, entity: str) -> list[Place]:
+    """Where the system's integrations look for mappings of such an entity; none where the system is not here."""
+    found = [each for each in systems.destinations() if each.system.key == system_key]
+    return [
+        Place(each.system.mapping_system, table)
+        for each in found
+        for table in each.connector.mapping_tables.get(entity, ())
+    ]
+
+
+async def configured_places(db: Database, caller: Caller, entity: str) -> list[Place]:
+    """Where the integrations that are configured look for mappings of such an entity."""
+    async with db.transaction() as tx:
+        keys = await catalog.configured_systems(tx, caller.org_id)
+    return list(dict.fromkeys(place for key in keys for place in places_in(key, entity)))
+
+
+async def of_entity(db: Database, caller: Caller, entity: str, id: str, size: int) -> Sequence[Record]:
+    """The newest mappings of one thing of ours."""
+    among = {"m3ter_entity": [entity], "m3ter_id": [id]}
+    return (await EXTERNAL_MAPPINGS.page(db, caller, among, size, None)).data
 
 
 async def _linked_to_known(tx: Tx, org_id: str, bodies: Sequence[Mapping[str, Any]]) -> list[Refusal | None]:

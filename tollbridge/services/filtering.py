@@ -17,12 +17,12 @@ async def filtered(
     scopes: Sequence[Scope],
     account_ids: Collection[str] | None = None,
     *,
-    bill_id: str | None = None,
+    bill_ids: Collection[str] | None = None,
 ) -> list[Scope]:
-    """The scopes with their filters applied: to these accounts, to that of the bill, or to all there are."""
+    """The scopes with their filters applied: to these accounts, to those of the bills, or to all there are."""
     if not any(scope.account_filter for scope in scopes):
         return list(scopes)
-    accounts = await dispatching.accounts(connection, org_id, account_ids, bill_id)
+    accounts = await dispatching.accounts(connection, org_id, account_ids, bill_ids)
     return [
         replace(scope, filtered=account_filter.apply(scope.account_filter, accounts)) if scope.account_filter else scope
         for scope in scopes

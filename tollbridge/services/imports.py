@@ -109,8 +109,21 @@ class _Read:
     item: Any
 
 
-async def take_in(db: Database, caller: Caller, noun: Noun, chunks: AsyncIterator[bytes]) -> Report:
-    """Import lines of that noun as they arrive; what is taken in before the stream breaks off stays."""
+class _TakenBack(Exception):
+    """Ends a transaction of which nothing is kept; carries what was found out."""
+
+    def __init__(self, taken: list[Taken]) -> None:
+        super().__init__()
+        self.taken = taken
+
+
+async def take_in(
+    db: Database, caller: Caller, noun: Noun, chunks: AsyncIterator[bytes], *, keep: bool = True
+) -> Report:
+    """Import lines of that noun as they arrive; what is taken in before the stream breaks off stays.
+
+    Where nothing is to be kept, each batch is taken back as soon as it is known what would become of it.
+    """
     importer = IMPORTERS[noun]
     report = Report()
     batch: list[_Read] = []
@@ -126,13 +139,13 @@ async def take_in(db: Database, caller: Caller, noun: Noun, chunks: AsyncIterato
             continue
         id = importer.alone(item)
         if len(batch) >= BATCH_ITEMS or size >= BATCH_BYTES or id in alone:
-            await _put(db, caller, importer, batch, report)
+            await _put(db, caller, importer, batch, report, keep)
             batch, alone, size = [], set(), 0
         batch.append(_Read(line, len(raw or b""), item))
         size += len(raw or b"")
         if id is not None:
             alone.add(id)
-    await _put(db, caller, importer, batch, report)
+    await _put(db, caller, importer, batch, report, keep)
     report.refused.sort(key=lambda refused: refused.line)
     return report
 
@@ -177,11 +190,23 @@ def _id_in(raw: bytes | None) -> str | None:
     return id[:200] if isinstance(id, str) else None
 
 
-async def _put(db: Database, caller: Caller, importer: Importer, batch: Sequence[_Read], report: Report) -> None:
+async def _put(
+    db: Database, caller: Caller, importer: Importer, batch: Sequence[_Read], report: Report, keep: bool
+) -> None:
     if not batch:
         return
     items = [read.item for read in batch]
-    taken = await bulk.settle_races(db, lambda tx: importer.put_many(tx, caller, items, clock.now()))
+
+    async def work(tx: Tx) -> list[Taken]:
+        found = await importer.put_many(tx, caller, items, clock.now())
+        if not keep:
+            raise _TakenBack(found)
+        return found
+
+    try:
+        taken = await bulk.settle_races(db, work)
+    except _TakenBack as undone:
+        taken = undone.taken
     for read, result in zip(batch, taken, strict=True):
         if isinstance(result, Put):
             report.puts.append((read.line, result))

@@ -14,4 +14,6 @@ def _columns(body: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": body["code"], "name": body["name"]}
 
 
-PRODUCTS = Catalog("product", products, PRODUCT, _columns, ("code",), "code", "code", entity="product")
+PRODUCTS = Catalog(
+    "product", products, PRODUCT, _columns, ("code",), "code", "code", words=("code", "name"), entity="product"
+)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from sqlalchemy import ColumnElement, Date, Integer, and_, cast, column, func, or_, select, text, tuple_
@@ -48,6 +49,7 @@ class Filters:
     ids: Sequence[str] = ()
     account_ids: Sequence[str] = ()
     status: str | None = None
+    currency: str | None = None
     locked: bool | None = None
     """False leaves locked bills out; True, as on the wire, includes them."""
     bill_date: date | None = None
@@ -68,6 +70,7 @@ class Filters:
         c = bills.c
         equal = (
             (c.status, self.status),
+            (c.currency, self.currency),
             (c.bill_date, self.bill_date),
             (c.billing_frequency, self.billing_frequency),
             (c.bill_job_id, self.bill_job_id),
@@ -109,6 +112,27 @@ async def unlocked_until(tx: Tx, org_id: str, day: date, *, after: str, size: in
 
 async def page(tx: Tx, org_id: str, filters: Filters, *, size: int, token: str | None) -> Page:
     return await records.page(tx, bills, org_id, filters.conditions(), size=size, token=token)
+
+
+@dataclass(frozen=True, slots=True)
+class Sum:
+    """How many bills of one currency, and their exact sum."""
+
+    currency: str
+    count: int
+    total: Decimal
+
+
+async def sums(tx: Tx, org_id: str, filters: Filters) -> list[Sum]:
+    """Counts and sums of the bills, by currency."""
+    c = bills.c
+    query = (
+        select(c.currency, func.count().label("count"), func.sum(c.total).label("total"))
+        .where(c.org_id == org_id, *filters.conditions())
+        .group_by(c.currency)
+        .order_by(c.currency)
+    )
+    return [Sum(row.currency, row._mapping["count"], row.total) for row in await tx.execute(query)]
 
 
 async def latest(tx: Tx, org_id: str, account_id: str) -> Record | None:

@@ -51,6 +51,15 @@ async def page(
     return await records.page(tx, table, org_id, conditions, size=size, token=token)
 
 
+async def browse(
+    tx: Tx, table: RecordTable, org_id: str, columns: Sequence[str], words: str, *, size: int, token: str | None
+) -> Page:
+    """One page of the records with these words in one of the columns, in capitals or not, or of that id."""
+    looked = [table.c[column].icontains(words, autoescape=True) for column in columns]
+    conditions = [or_(table.c.id == words, *looked)] if words else []
+    return await records.page(tx, table, org_id, conditions, size=size, token=token)
+
+
 async def children(tx: Tx, org_id: str, account_id: str, *, size: int, token: str | None) -> Page:
     """One page of the accounts whose parent this account is."""
     condition = accounts.c.body["parentAccountId"].astext == account_id
@@ -73,6 +82,12 @@ async def account_codes(
     )
     rows = await tx.execute(query.with_for_update(read=True, key_share=True) if keep else query)
     return {row.id: row.code for row in rows}
+
+
+async def configured_systems(tx: Tx, org_id: str) -> list[str]:
+    """The systems for which there is an integration."""
+    query = select(integrations.c.system).where(integrations.c.org_id == org_id).distinct()
+    return sorted(row.system for row in await tx.execute(query))
 
 
 async def known_integrations(tx: Tx, org_id: str, ids: Sequence[str]) -> set[str]:

@@ -37,8 +37,9 @@ class Sender:
 class Wanted:
     """Which bills; what is None does not count. `start` is inclusive, `end` exclusive."""
 
-    bill_id: str | None = None
+    bill_ids: Sequence[str] | None = None
     account_id: str | None = None
+    status: str | None = None
     currency: str | None = None
     start: date | None = None
     end: date | None = None
@@ -118,8 +119,8 @@ _SENDERS = """
         AS i(id text, tenant text, category text, accounts text[], restricted text[], since date, approved bool)
 """
 _BILLS = """
-    b.org_id = $1 AND ($3::text IS NULL OR b.id = $3) AND ($4::text IS NULL OR b.account_id = $4)
-    AND ($5::text IS NULL OR b.currency = $5)
+    b.org_id = $1 AND ($3::text[] IS NULL OR b.id = ANY($3)) AND ($4::text IS NULL OR b.account_id = $4)
+    AND ($5::text IS NULL OR b.currency = $5) AND ($9::text IS NULL OR b.status = $9)
     AND b.bill_date >= coalesce($6::date, '-infinity') AND b.bill_date < coalesce($7::date, 'infinity')
 """
 # `domain.integrations.position_of`, for many bills; a test compares the two.
@@ -191,8 +192,8 @@ async def pairs(
                    coalesce(r.error, r.note) AS told, coalesce(l.external_id, r.external_id) AS external_id,
                    coalesce(l.url, r.url) AS url
             FROM bills b CROSS JOIN {_SENDERS} {_FACTS_OF_PAIR}
-            WHERE {_BILLS} AND b.id >= $10 AND (b.id, i.id) > ($10, $11 COLLATE "C")) pairs
-        WHERE facts = ANY($9::text[]) ORDER BY id, integration COLLATE "C" LIMIT $12
+            WHERE {_BILLS} AND b.id >= $11 AND (b.id, i.id) > ($11, $12 COLLATE "C")) pairs
+        WHERE facts = ANY($10::text[]) ORDER BY id, integration COLLATE "C" LIMIT $13
         """,  # noqa: S608
         *_parameters(org_id, among, {}, wanted),
         _codes(states),
@@ -208,7 +209,7 @@ _CLAIMS = f"""
             {_FACTS}
      FROM bills b LEFT JOIN {_SENDERS} ON true {_FACTS_OF_PAIR} WHERE {_BILLS}) pairs
 """  # noqa: S608
-_MATCHING = "integration IS NOT NULL AND facts = ANY($9::text[])"
+_MATCHING = "integration IS NOT NULL AND facts = ANY($10::text[])"
 
 
 async def gaps(
@@ -248,7 +249,7 @@ async def gap_bills(
         connection,
         f"""
         SELECT * FROM ({_doubled() if doubled else _unmatched()}) gaps
-        WHERE (id, coalesce(category, '')) > ($10, $11) ORDER BY id, coalesce(category, '') LIMIT $12
+        WHERE (id, coalesce(category, '')) > ($11, $12) ORDER BY id, coalesce(category, '') LIMIT $13
         """,  # noqa: S608
         *_parameters(org_id, among, categories, wanted),
         _codes(MATCHED),
@@ -301,7 +302,7 @@ def _parameters(org_id: str, among: Sequence[Sender], categories: Mapping[str, s
     return (
         org_id,
         json_text.dump(told),
-        wanted.bill_id,
+        None if wanted.bill_ids is None else list(wanted.bill_ids),
         wanted.account_id,
         wanted.currency,
         wanted.start,
@@ -314,6 +315,7 @@ def _parameters(org_id: str, among: Sequence[Sender], categories: Mapping[str, s
                 for account in sender.scope.by_filter.undecided
             }
         ),
+        wanted.status,
     )
 
 

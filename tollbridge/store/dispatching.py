@@ -104,19 +104,20 @@ async def standing_runs(connection: Connection, org_id: str, bill_ids: Sequence[
 
 
 async def accounts(
-    connection: Connection, org_id: str, ids: Collection[str] | None, bill_id: str | None
+    connection: Connection, org_id: str, ids: Collection[str] | None, bill_ids: Collection[str] | None
 ) -> list[Account]:
-    """These accounts of the organization, or that of the bill, or all, as filters see them."""
+    """These accounts of the organization, or those of the bills, or all, as filters see them."""
     rows = await connection.fetch(
         """
         SELECT id, name, code, body->>'currency' AS currency, (body->'address')::text AS address,
                (body->'customFields')::text AS custom
         FROM accounts WHERE org_id = $1 AND ($2::text[] IS NULL OR id = ANY($2::text[]))
-          AND ($3::text IS NULL OR id = (SELECT account_id FROM bills WHERE org_id = $1 AND id = $3))
+          AND ($3::text[] IS NULL
+               OR id IN (SELECT account_id FROM bills WHERE org_id = $1 AND id = ANY($3::text[])))
         """,
         org_id,
         None if ids is None else list(ids),
-        bill_id,
+        None if bill_ids is None else list(bill_ids),
     )
     return [
         Account(row["id"], row["name"], row["code"], row["currency"], _parsed(row["address"]), _parsed(row["custom"]))

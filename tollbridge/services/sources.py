@@ -6,7 +6,8 @@ JSONL is passed on byte for byte, CSV is put together, FOCUS is added up by `dom
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Iterator
+import io
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal, DecimalException
 from itertools import groupby
@@ -106,10 +107,17 @@ def read_jsonl(lines: Lines) -> Iterator[Item | Refused]:
             yield Item(lines.number, text.strip(), line)
 
 
-def read_csv(lines: Lines, kind: str) -> Iterator[Item | Refused]:
-    """One thing per row; for bills one line item per row, the rows of one bill together."""
-    rows = _rows(lines)
-    header = [name.strip() for name in next(rows, (0, [], b""))[1]]
+def read_csv(
+    lines: Lines, kind: str, fields: Sequence[str] | None = None, delimiter: str = ","
+) -> Iterator[Item | Refused]:
+    """One thing per row; for bills one line item per row, the rows of one bill together.
+
+    The first row names the fields, unless `fields` do, one for each column; a column without a name is left out.
+    """
+    rows = _rows(lines, delimiter)
+    header = [name.strip() for name in fields or next(rows, (0, [], b""))[1]]
+    if fields is not None:
+        next(rows, None)
     _check_header(header, kind)
     if kind == "bills":
         yield from _read_bills(rows, header)
@@ -142,10 +150,16 @@ def as_items(values: Iterable[dict[str, Any]]) -> Iterator[Item]:
         yield Item(number, _dump(value), b"")
 
 
-def _rows(lines: Lines) -> Iterator[tuple[int, list[str], bytes]]:
+def columns_of(text: str, delimiter: str) -> list[str]:
+    """The columns as the first row of the text has them; raises Invalid where that is no CSV."""
+    first = next(_rows(Lines(io.BytesIO(text.encode())), delimiter), (0, [], b""))
+    return [name.strip() for name in first[1]]
+
+
+def _rows(lines: Lines, delimiter: str = ",") -> Iterator[tuple[int, list[str], bytes]]:
     """The line on which each row begins, its values, and its text."""
     csv.field_size_limit(MAX_LINE)
-    reader = csv.reader(lines.text(), strict=True)
+    reader = csv.reader(lines.text(), strict=True, delimiter=delimiter)
     while True:
         lines.recent.clear()
         begins = lines.number + 1
@@ -164,7 +178,7 @@ def _rows(lines: Lines) -> Iterator[tuple[int, list[str], bytes]]:
 
 
 def _check_header(header: list[str], kind: str) -> None:
-    twice = next((name for name in header if header.count(name) > 1), None)
+    twice = next((name for name in header if name and header.count(name) > 1), None)
     if twice is not None:
         raise Invalid("import.header", f"The column {twice!r} stands twice.", "Name each column once.", twice)
     needed = "id" if kind != "externalmappings" else "externalId"
@@ -184,7 +198,7 @@ def _fields(header: list[str], row: list[str]) -> dict[str, Any]:
             f"The row has {len(row)} values, but there are {len(header)} columns.",
             "Quote values that contain commas, quotation marks or line breaks.",
         )
-    return {name: _value(name, text) for name, text in zip(header, row, strict=True) if text != ""}
+    return {name: _value(name, text) for name, text in zip(header, row, strict=True) if name and text != ""}
 
 
 def _value(name: str, text: str) -> Any:

@@ -7,10 +7,10 @@ from typing import Any
 
 import pytest
 
-from tollbridge.cli import sources
-from tollbridge.cli.sources import Item, Lines, Refused
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import Invalid
+from tollbridge.services import sources
+from tollbridge.services.sources import Item, Lines, Refused
 
 HEADER = "id,accountId,currency,billDate,billTotal,lineItems.description,lineItems.subtotal,lineItems.lineItemType\n"
 
