@@ -122,14 +122,19 @@ class Page:
         reader.feed(self.html)
         self.text = " ".join(reader.words)
         self.links, self.forms, self.title = reader.links, reader.forms, reader.title.strip()
-        self.h1 = [" ".join(re.sub("<[^>]+>", "", found).split()) for found in re.findall("<h1[^>]*>(.*?)</h1>", self.html, re.S)]
+        self.h1 = [
+            " ".join(re.sub("<[^>]+>", "", found).split())
+            for found in re.findall("<h1[^>]*>(.*?)</h1>", self.html, re.S)
+        ]
 
     def form(self, button: str) -> Form:
         """The form whose button has these words."""
         for form in self.forms:
             if button in form.button:
                 return form
-        raise AssertionError(f"no form with the button {button!r} on {self.url}: {[form.button for form in self.forms]}")
+        raise AssertionError(
+            f"no form with the button {button!r} on {self.url}: {[form.button for form in self.forms]}"
+        )
 
 
 class Browser:

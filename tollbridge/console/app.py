@@ -15,7 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tollbridge.console import configurations, credentials, integrations, live, overview, runs, sign_in
+from tollbridge.console import alerts, configurations, credentials, events, integrations, live, overview, runs, sign_in
 from tollbridge.console.drawing import static_files
 from tollbridge.console.visit import Needs, SignedOut, guest, visit_of
 from tollbridge.domain.errors import (
@@ -39,6 +39,8 @@ ROUTERS = (
     configurations.router,
     credentials.router,
     runs.router,
+    events.router,
+    alerts.router,
     live.router,
 )
 OPEN = frozenset(
