@@ -71,7 +71,8 @@ async def test_one_event_is_marked_and_marked_back(browser: Browser, world: Worl
     assert "The event was marked as actioned." in page.text
     assert "Ada Bill marked it as actioned: Looked at it." in page.text
     assert "Nothing is waiting for somebody" in (await browser.open("/events")).text
-    await browser.send(page, "Mark as not actioned")
+    page = await browser.send(page, "Mark as not actioned")
+    assert "The event was marked as not actioned." in page.text
     assert "Stripe knows no customer cus_1." in (await browser.open("/events")).text
 
 

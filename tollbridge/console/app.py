@@ -15,7 +15,21 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from tollbridge.console import alerts, configurations, credentials, events, integrations, live, overview, runs, sign_in
+from tollbridge.console import (
+    account,
+    alerts,
+    audit,
+    configurations,
+    credentials,
+    events,
+    integrations,
+    keys,
+    live,
+    overview,
+    runs,
+    sign_in,
+    users,
+)
 from tollbridge.console.drawing import static_files
 from tollbridge.console.visit import Needs, SignedOut, guest, visit_of
 from tollbridge.domain.errors import (
@@ -41,6 +55,10 @@ ROUTERS = (
     runs.router,
     events.router,
     alerts.router,
+    users.router,
+    keys.router,
+    account.router,
+    audit.router,
     live.router,
 )
 OPEN = frozenset(
