@@ -27,7 +27,7 @@ async def invited(browser: Browser) -> tuple[Page, str]:
 
 def link_on(page: Page) -> str:
     (found,) = set(re.findall(r"/console/links/[\w-]+", page.html))
-    return found
+    return str(found)
 
 
 async def test_an_invitation_shows_its_link_once_and_lets_somebody_in(browser: Browser, parts: Parts) -> None:

@@ -21,13 +21,16 @@ from tollbridge.console import (
     audit,
     configurations,
     credentials,
+    documents,
     events,
+    gallery,
     integrations,
     keys,
     live,
     overview,
     runs,
     sign_in,
+    support,
     users,
 )
 from tollbridge.console.drawing import static_files
@@ -59,6 +62,9 @@ ROUTERS = (
     keys.router,
     account.router,
     audit.router,
+    support.router,
+    documents.router,
+    gallery.router,
     live.router,
 )
 OPEN = frozenset(

@@ -90,6 +90,7 @@ async def show_run(visit: MayRead, id: str) -> Response:
         integration=await _integration_name(visit, run),
         system=title_of_system(run.system),
         live=not run.state.ended,
+        portal=visit.parts.settings.support_url,
     )
 
 

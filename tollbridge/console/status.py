@@ -43,3 +43,8 @@ def status(value: str) -> Status:
     name = str(value).upper()
     word = _WORDS.get(name, name.replace("_", " ").capitalize())
     return Status(_BY_NAME.get(name, NONE), word, name)
+
+
+def every_status() -> list[str]:
+    """The names of all that have a shape of their own."""
+    return list(_BY_NAME)
