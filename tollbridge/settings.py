@@ -23,6 +23,7 @@ _URLS = {
     ),
     "TOLLBRIDGE_PUBLIC_URL": (re.compile(rf"https?://{_HOST}(/[^\s?#]*)?"), "https://tollbridge.example.com"),
     "TOLLBRIDGE_SSO_ISSUER": (re.compile(rf"https?://{_HOST}(/[^\s?#]*)?"), "https://login.example.com/realms/us"),
+    "TOLLBRIDGE_SUPPORT_URL": (re.compile(rf"https?://{_HOST}(/[^\s#]*)?"), "https://support.example.com/portal"),
     "TOLLBRIDGE_ALERT_WEBHOOK": (re.compile(rf"https?://{_HOST}/[^\s#]*"), "https://hooks.example.com/services/…"),
 }
 _SWITCH = {"true": True, "yes": True, "false": False, "no": False}
@@ -163,6 +164,7 @@ class Settings:
     public_url: Annotated[
         str, "Address under which people reach this installation, for links. Empty: where serve listens."
     ] = ""
+    support_url: Annotated[str, "Portal where people ask for help; the Console links to it. Empty: no such link."] = ""
     local_sign_in: Annotated[
         bool, "Whether people may sign in with a password. no: by single sign-on alone, and by links made here."
     ] = True

@@ -41,7 +41,7 @@ async def list_alerts(
     found, token = await alerts.page(
         parts.db,
         caller,
-        state=state,
+        states=[state] if state else list(AlertState),
         severity=severity,
         type=type,
         integration_id=integrationConfigId or None,

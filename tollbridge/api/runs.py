@@ -8,7 +8,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Depends
 
 from tollbridge.api.previews import preview_of
-from tollbridge.api.run_log import text_of
 from tollbridge.api.wire import (
     ORG,
     Body,
@@ -29,6 +28,7 @@ from tollbridge.services import changes, previews, redelivery, runs
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import missing
 from tollbridge.services.parts import Parts
+from tollbridge.services.run_log import text_of
 from tollbridge.services.runs import LoggedStep, Run, RunLog
 
 router = APIRouter(prefix=f"{ORG}/integrationruns", tags=["Integration runs"])

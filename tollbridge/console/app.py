@@ -18,17 +18,26 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from tollbridge.console import (
     accounts,
+    alerts,
+    audit,
     bills,
     configurations,
     credentials,
+    documents,
+    events,
+    gallery,
     imports,
     integrations,
+    keys,
     live,
     mappings,
+    me,
     overview,
     rules,
     runs,
     sign_in,
+    support,
+    users,
     webhooks,
 )
 from tollbridge.console.drawing import static_files
@@ -60,6 +69,15 @@ ROUTERS = (
     imports.router,
     bills.router,
     mappings.router,
+    events.router,
+    alerts.router,
+    users.router,
+    keys.router,
+    me.router,
+    audit.router,
+    support.router,
+    documents.router,
+    gallery.router,
     live.router,
 )
 OPEN = frozenset(

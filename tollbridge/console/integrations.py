@@ -143,12 +143,6 @@ async def one_system(visit: MayRead, system: str) -> Response:
     )
 
 
-@router.get("/docs/{system}")
-async def documents(visit: MayRead, system: str) -> Response:
-    destination = systems.find(system)
-    return visit.page("docs.html", title=destination.system.title, text=destination.connector.docs)
-
-
 async def tile_of(visit: Visit, system: str) -> Tile:
     """The system of an address; raises NotFound."""
     for tile in await tiles(visit):

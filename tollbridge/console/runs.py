@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
+from tollbridge.console.remedies import Remedy, remedy_of
 from tollbridge.console.timeline import bars, curl
-from tollbridge.console.visit import MayDeliver, MayRead, Visit
+from tollbridge.console.visit import MayDeliver, MayRead, Unset, Visit
 from tollbridge.domain.errors import FAULTS, FaultKind, NotFound
 from tollbridge.domain.runs import Flow, RunState, RunStatus
 from tollbridge.services import bills, changes, integrations, runs, systems
@@ -28,7 +29,7 @@ TABS = {
 @router.get("/runs")
 async def list_runs(
     visit: MayRead,
-    status: RunStatus | None = None,
+    status: Annotated[RunStatus | None, Unset] = None,
     integration: str | None = None,
     entityType: str | None = None,
     entity: str | None = None,
@@ -92,6 +93,7 @@ async def show_run(visit: MayRead, id: str) -> Response:
         integration=await _integration_name(visit, run),
         system=title_of_system(run.system),
         live=not run.state.ended,
+        portal=visit.parts.settings.support_url,
     )
 
 
@@ -128,19 +130,16 @@ def _replayable(run: Run) -> bool:
     return over and run.flow in (Flow.DELIVER, Flow.WITHDRAW) and run.integration_id is not None
 
 
-def _remedy(run: Run) -> tuple[str, str, str] | None:
-    """The one button that mends it: its words, where it leads, and the permission that it needs."""
-    if run.fault_kind is None and run.hold_reason is None:
-        return None
+def _remedy(run: Run) -> Remedy | None:
+    """The one button that mends it; what is already shown on this page needs none."""
     action = FAULTS[FaultKind(run.fault_kind)].action if run.fault_kind else None
-    if run.hold_reason == "disabled" or action == "Re-enable":
-        return ("Open the integration to re-enable it", f"/configurations/{run.integration_id}", "read")
-    if run.hold_reason in ("unauthorized", "disconnected") or action == "Configure credential":
-        path = f"/credentials/{run.credential_id}" if run.credential_id else f"/configurations/{run.integration_id}"
-        return ("Configure the credential", path, "credentials" if run.credential_id else "read")
-    if action == "Create mapping":
-        return ("Create the external mapping", f"/mappings/new?run={run.id}", "map")
-    return None
+    if run.hold_reason == "disabled":
+        action = "Re-enable"
+    elif run.hold_reason in ("unauthorized", "disconnected"):
+        action = "Configure credential"
+    if action == "Go to run":
+        return None
+    return remedy_of(action, run_id=run.id, integration_id=run.integration_id, credential_id=run.credential_id)
 
 
 async def _title(visit: Visit, run: Run) -> str:

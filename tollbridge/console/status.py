@@ -21,7 +21,7 @@ _KINDS = {
     BUSY: "STARTED RUNNING QUEUED IN_PROGRESS RATE_LIMIT_RETRY AWAITING_RETRY INVITED UNCHECKED",
     WARN: "WAITING HELD WAITING_FOR_APPROVAL DISCONNECTED WARN AUTH_FAILED SUPERSEDED PENDING INVOICE_ALREADY_PAID"
     " ACCOUNTING_PERIOD_CLOSED",
-    BAD: "ERROR FAILED DISABLED INVALID TIMEOUT_LIMIT_EXCEEDED NEW NOT_ACTIONED DOWN",
+    BAD: "ERROR FAILED DISABLED INVALID TIMEOUT_LIMIT_EXCEEDED NEW NOT_ACTIONED DOWN REFUSED",
     NONE: "CANCELLED OUT_OF_SCOPE BEFORE_CUT_OVER INFO INACTIVE ENDED",
 }
 _BY_NAME = {name: kind for kind, names in _KINDS.items() for name in names.split()}
@@ -43,3 +43,8 @@ def status(value: str) -> Status:
     name = str(value).upper()
     word = _WORDS.get(name, name.replace("_", " ").capitalize())
     return Status(_BY_NAME.get(name, NONE), word, name)
+
+
+def every_status() -> list[str]:
+    """The names of all that have a shape of their own."""
+    return list(_BY_NAME)

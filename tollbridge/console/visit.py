@@ -14,6 +14,7 @@ from urllib.parse import quote, unquote
 
 from fastapi import Depends, Request, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
+from pydantic import BeforeValidator
 from starlette.datastructures import FormData, UploadFile
 
 from tollbridge.console import drawing
@@ -236,6 +237,10 @@ MayConfigure = Annotated[Visit, Depends(Needs(Permission.CONFIGURE))]
 MayUseCredentials = Annotated[Visit, Depends(Needs(Permission.CREDENTIALS))]
 MayAdminister = Annotated[Visit, Depends(Needs(Permission.ADMINISTER))]
 """The visitor of a page, who has the permission named."""
+
+
+Unset = BeforeValidator(lambda value: value or None)
+"""A filter that a form left at All comes as an empty text, which is none."""
 
 
 class Again:

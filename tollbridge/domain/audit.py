@@ -50,6 +50,8 @@ class Action(StrEnum):
     SIGN_OUT = "SIGN_OUT"
     END_SESSION = "END_SESSION"
     ERASE = "ERASE"
+    MARK_ACTIONED = "MARK_ACTIONED"
+    MARK_OPEN = "MARK_OPEN"
 
 
 def difference(before: Fields, after: Fields) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -121,6 +121,9 @@ FAULTS: dict[FaultKind, FaultRule] = {
     FaultKind.DISABLED: FaultRule("DISABLED", Retry.REPAIRED, "integration.disabled.error", "Re-enable", False),
 }
 
+ACTIONS: dict[str, str] = {rule.event: rule.action for rule in FAULTS.values() if rule.event and rule.action}
+"""By the name of each error event, the one thing that a person does about it."""
+
 
 @dataclass(frozen=True, slots=True)
 class Fault:

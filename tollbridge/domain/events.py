@@ -5,6 +5,7 @@ The body is the wire's `m3terEvent`: `{"eventData": {"newDto": â€¦, "oldDto": â€
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -50,6 +51,41 @@ class Event:
     def old(self) -> Dto:
         """What stood before; empty where there was nothing, or it is not known."""
         return self.body["eventData"].get("oldDto") or {}
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What error events of one group share: the integration, the kind, the fault's code, and the `system/table` in
+    which a mapping is missing; the last two are empty where there is none."""
+
+    integration_id: str | None
+    name: str
+    code: str
+    missing: str
+
+    @property
+    def key(self) -> str:
+        """The same for the same cause, of no meaning by itself."""
+        parts = (self.integration_id or "", self.name, self.code, self.missing)
+        return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+def cause_of(event: Event) -> Cause:
+    """The group of an error event."""
+    told = _dict(event.new)
+    missing = _dict(told.get("missing"))
+    place = f"{missing['system']}/{missing['table']}" if {"system", "table"} <= missing.keys() else ""
+    return Cause(event.integration_id, event.name, str(told.get("code") or ""), place)
+
+
+def message_of(event: Event) -> str:
+    """What an error event says: the cause, in the words of the other side, then the remedy."""
+    data = _dict(event.body.get("eventData"))
+    return str(_dict(data.get("newDto")).get("message") or data.get("message") or "")
+
+
+def _dict(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def body_of(new: Dto | None, old: Dto | None) -> dict[str, Any]:

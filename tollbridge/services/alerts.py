@@ -123,19 +123,19 @@ async def page(
     db: Database,
     caller: Caller,
     *,
-    state: AlertState | None,
+    states: Sequence[AlertState],
     severity: Severity | None,
     type: AlertType | None,
     integration_id: str | None,
     size: int,
     token: str | None,
 ) -> tuple[list[Row], str | None]:
-    """One page of alerts, the latest opened first."""
+    """One page of alerts in these states, the latest opened first."""
     async with db.hot() as connection:
         return await rows.page(
             connection,
             caller.org_id,
-            states=[state] if state else list(AlertState),
+            states=states,
             severity=severity,
             type=type,
             integration_id=integration_id,

@@ -205,11 +205,13 @@ async def sessions(db: Database, caller: Caller, id: str) -> Sequence[Session]:
         return await rows.sessions(tx, caller.org_id, id, clock.now())
 
 
-async def end_sessions(db: Database, caller: Caller, id: str, session_id: str | None = None) -> int:
-    """Sign the user out there, or everywhere; answers of how many sessions."""
+async def end_sessions(
+    db: Database, caller: Caller, id: str, session_id: str | None = None, *, but: str | None = None
+) -> int:
+    """Sign the user out there, or everywhere but in one session; answers of how many sessions."""
     async with db.transaction() as tx:
         await load(tx, users, caller.org_id, id, NOUN)
-        count = await rows.end_sessions(tx, caller.org_id, id, clock.now(), id=session_id)
+        count = await rows.end_sessions(tx, caller.org_id, id, clock.now(), id=session_id, but=but)
         if count:
             await audit.note(tx, caller, Action.END_SESSION, "User", id, after={"sessions": count})
         return count

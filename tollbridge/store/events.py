@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, func, literal_column, select, tuple_
 
 from tollbridge.domain import json_text
 from tollbridge.domain.event_types import Category
-from tollbridge.domain.events import Event
+from tollbridge.domain.events import Cause, Event
 from tollbridge.store import records
 from tollbridge.store.db import Connection, Tx
 from tollbridge.store.schema import events
@@ -44,10 +44,19 @@ class Filters:
     """False leaves out those marked as actioned."""
     since: datetime | None = None
     """Only those that came in then or later."""
+    until: datetime | None = None
+    """Only those that came in then or earlier."""
+    integration_id: str | None = None
+    cause: Cause | None = None
 
     def conditions(self) -> list[ColumnElement[bool]]:
         c = events.c
-        equal = ((c.name, self.name), (c.account_id, self.account_id), (c.resource_id, self.resource_id))
+        equal = (
+            (c.name, self.name),
+            (c.account_id, self.account_id),
+            (c.resource_id, self.resource_id),
+            (c.integration_id, self.integration_id),
+        )
         rules = ((c.rule_ids, self.rule_id), (c.rule_codes, self.rule_code))
         return [
             *(column == value for column, value in equal if value is not None),
@@ -58,7 +67,23 @@ class Filters:
             *([c.id.in_(self.ids)] if self.ids else []),
             *([] if self.actioned else [c.actioned_at.is_(None)]),
             *([c.received_at >= self.since] if self.since else []),
+            *([c.received_at <= self.until] if self.until else []),
+            *(_of_cause(self.cause) if self.cause else []),
         ]
+
+
+CODE = func.coalesce(events.c.body[("eventData", "newDto", "code")].astext, "")
+_MISSING = ("eventData", "newDto", "missing")
+MISSING = func.coalesce(
+    events.c.body[(*_MISSING, "system")].astext + "/" + events.c.body[(*_MISSING, "table")].astext, ""
+)
+"""The same as `domain.events.cause_of` says."""
+
+
+def _of_cause(cause: Cause) -> list[ColumnElement[bool]]:
+    c = events.c
+    same = c.integration_id.is_not_distinct_from(cause.integration_id)
+    return [same, c.name == cause.name, CODE.op("=")(cause.code), MISSING.op("=")(cause.missing)]
 
 
 def _of_type(type: Category) -> ColumnElement[bool]:

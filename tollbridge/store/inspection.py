@@ -33,3 +33,11 @@ async def credentials(connection: Connection) -> list[CredentialStanding]:
         "SELECT org_id, id, name, system, status, error, checked_at FROM credentials ORDER BY org_id, name, id"
     )
     return [CredentialStanding(*row) for row in rows]
+
+
+async def versions(connection: Connection) -> tuple[str, str]:
+    """The version of the database, and the revision of our schema in it."""
+    row = await connection.fetchrow(
+        "SELECT current_setting('server_version') AS server, (SELECT version_num FROM alembic_version) AS revision"
+    )
+    return row["server"], row["revision"]

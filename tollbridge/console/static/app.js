@@ -84,6 +84,14 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
+for (const button of document.querySelectorAll("[data-keys]")) {
+  const off = () => localStorage.getItem("tollbridge_keys") === "off";
+  const say = () => { button.textContent = off() ? "Switch these keys on" : "Switch these keys off"; };
+  button.addEventListener("click", () => { localStorage.setItem("tollbridge_keys", off() ? "on" : "off"); say(); });
+  button.hidden = false;
+  say();
+}
+
 // Live regions are drawn anew by the page itself, when the stream says that something changed.
 const regions = document.querySelectorAll("[data-live]");
 const news = document.getElementById("news");
