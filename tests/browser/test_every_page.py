@@ -29,6 +29,22 @@ LISTS = (
     "/rules/new?eventName=billing.bill.created",
     "/webhooks",
     "/webhooks/new",
+    "/accounts",
+    "/bills",
+    "/bills/import",
+    "/mappings",
+    "/mappings/new",
+    "/mappings/import",
+    "/events",
+    "/alerts",
+    "/users",
+    "/keys",
+    "/account",
+    "/audit",
+    "/support",
+    "/docs",
+    "/docs/errors",
+    "/_gallery",
 )
 
 
@@ -40,6 +56,7 @@ def pages(demo: Demo) -> list[str]:
         return json.loads(demo.cli(*command, "--json").splitlines()[0])
 
     run, integration = first("runs", "list", "--failed"), first("integrations", "list")
+    bill, account, alert = run["entityId"], run["accountId"], first("alerts", "list")
     credential, rule, hook = first("credentials", "list"), first("rules", "list"), first("webhooks", "list")
     return [
         *LISTS,
@@ -47,6 +64,9 @@ def pages(demo: Demo) -> list[str]:
         f"/configurations/{integration['id']}",
         f"/configurations/{integration['id']}/edit",
         f"/configurations/{integration['id']}/delete",
+        f"/bills/{bill}",
+        f"/accounts/{account}",
+        f"/alerts/{alert['id']}",
         f"/credentials/{credential['id']}",
         f"/rules/{rule['id']}",
         f"/rules/{rule['id']}/edit",

@@ -158,15 +158,20 @@ class Browser:
         return Page(answer.status_code, str(answer.url), answer.text)
 
 
+def console_of(app: FastAPI) -> FastAPI:
+    """The Console that is mounted in the app."""
+    [console] = [route.app for route in app.routes if isinstance(route, Mount) and route.path == PATH]
+    assert isinstance(console, FastAPI)
+    return console
+
+
 SignIn = Callable[[Role], Awaitable[Browser]]
 
 
 @pytest.fixture
 async def somebody(app: FastAPI, parts: Parts) -> AsyncIterator[Browser]:
     """A browser of somebody who is not signed in."""
-    [console] = [route.app for route in app.routes if isinstance(route, Mount) and route.path == PATH]
-    assert isinstance(console, FastAPI)
-    console.state.parts = parts
+    console_of(app).state.parts = parts
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console") as client:
         yield Browser(client)
 

@@ -10,7 +10,7 @@ from importlib.resources import files
 import pytest
 from fastapi import FastAPI
 
-from tests.console.conftest import Browser, SignIn
+from tests.console.conftest import Browser, SignIn, console_of
 from tests.console.trouble import fail
 from tests.services.conftest import world as world
 from tests.services.world import ORG, World
@@ -42,9 +42,7 @@ async def test_the_portal_is_linked_from_the_page_and_from_every_failed_run(
     browser: Browser, world: World, parts: Parts, app: FastAPI
 ) -> None:
     url = "https://help.example/portal?from=bills"
-    mounted = next(getattr(route, "app", None) for route in app.routes if getattr(route, "path", "") == "/console")
-    assert isinstance(mounted, FastAPI)
-    mounted.state.parts = replace(parts, settings=replace(parts.settings, support_url=url))
+    console_of(app).state.parts = replace(parts, settings=replace(parts.settings, support_url=url))
     assert (await browser.open("/support")).links["Open the support portal"] == url
     run = await browser.open(f"/runs/{await fail(world, 'one', 'a')}")
     assert run.links["Ask support"] == url
