@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 from sqlalchemy import update
@@ -10,9 +11,11 @@ from sqlalchemy import update
 from tests.console.conftest import Browser, SignIn
 from tests.console.world import CALLER, add_account, add_bill, add_integration
 from tollbridge.domain.access import Role
+from tollbridge.domain.flows import Delivered, Request, Step
+from tollbridge.domain.previews import PreviewedStep, previewed
 from tollbridge.services import bills, clock, runs
 from tollbridge.services.parts import Parts
-from tollbridge.store import schema
+from tollbridge.store import previews, schema
 
 
 @pytest.fixture
@@ -215,3 +218,24 @@ async def test_only_approved_bills_are_locked_together(browser: Browser, parts: 
     assert (await bills.retrieve(parts.db, CALLER, "b1")).record["locked"]
     assert not (await bills.retrieve(parts.db, CALLER, "b2")).record["locked"]
     assert (await browser.open("/bills/approve?status=APPROVED")).h1 == ["Approve 0 bills?"]
+
+
+async def test_what_a_preview_found_is_shown_request_by_request(browser: Browser, parts: Parts, acme: None) -> None:
+    await add_integration(parts)
+    await add_bill(parts, "b1")
+    request = Request("POST", "/v1/invoices", form=(("currency", "eur"),))
+    step = Step("Create the invoice", request, "invoice", sources={"currency": ("bill.currency",)})
+    outcome = Delivered("", None, Decimal("12.50"), "EUR")
+    shown = {"method": "POST", "path": "/v1/invoices", "form": {"currency": "eur"}}
+    found = previewed([PreviewedStep(step, True, None, None, shown)], outcome, ["It has no address."])
+    async with parts.db.transaction() as tx:
+        (run,) = (await runs.list_runs(tx, CALLER.org_id, entity_type="Bill", entity_id="b1")).data
+        values = {"state": "delivered", "flow": "preview", "integration_id": None, "lane": None}
+        await tx.execute(update(schema.runs).where(schema.runs.c.id == run.id).values(values))
+    async with parts.db.hot() as connection:
+        await previews.keep(connection, [(run.id, found.shown)])
+    page = await browser.open(f"/previews/{run.id}")
+    assert page.status == 200
+    assert "POST /v1/invoices" in page.text
+    assert "bill.currency" in page.text
+    assert "It has no address." in page.text
