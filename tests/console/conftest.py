@@ -165,7 +165,8 @@ SignIn = Callable[[Role], Awaitable[Browser]]
 @pytest.fixture
 async def somebody(app: FastAPI, parts: Parts) -> AsyncIterator[Browser]:
     """A browser of somebody who is not signed in."""
-    mounted = next(route.app for route in app.routes if getattr(route, "path", "") == "/console")
+    mounted = next(getattr(route, "app", None) for route in app.routes if getattr(route, "path", "") == "/console")
+    assert isinstance(mounted, FastAPI)
     mounted.state.parts = parts
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://console") as client:
         yield Browser(client)

@@ -19,12 +19,13 @@ async def test_a_link_signs_in_once_by_its_button(sign_in: SignIn) -> None:
     page = await browser.open("/")
     assert "Sign out" in page.text
     page = await browser.send(page, "Sign out")
-    assert page.h1 == ["Sign in"] and "You are signed out." in page.text
+    assert page.h1 == ["Sign in"]
+    assert "You are signed out." in page.text
     assert (await browser.open("/")).h1 == ["Sign in"]
 
 
 async def test_a_wrong_password_is_refused_without_saying_which_part_is_wrong(somebody: Browser) -> None:
-    page = await somebody.send(await somebody.open("/sign-in"), "Sign in", mail="a@b.example", secret__password="x")  # noqa: S106
+    page = await somebody.send(await somebody.open("/sign-in"), "Sign in", mail="a@b.example", secret__password="x")
     assert page.status == 400
     assert "The mail address and the password do not match" in page.text
 
@@ -32,7 +33,8 @@ async def test_a_wrong_password_is_refused_without_saying_which_part_is_wrong(so
 async def test_a_form_that_was_made_for_another_session_is_refused(browser: Browser) -> None:
     page = await browser.open("/credentials/new?system=STRIPE_TEST")
     refused = await browser.send(page, "Check and save", csrf="0" * 64, name="x", secret__apiKey="sk_test_1")
-    assert refused.status == 403 and "The form is not of this session." in refused.text
+    assert refused.status == 403
+    assert "The form is not of this session." in refused.text
 
 
 async def test_what_a_form_held_is_kept_while_somebody_signs_in_again(
@@ -43,7 +45,8 @@ async def test_what_a_form_held_is_kept_while_somebody_signs_in_again(
     assert kept
     await parts.sessions.sign_out(kept)
     again = await browser.send(page, "Check and save", name="Mine", secret__apiKey="sk_test_hidden")
-    assert again.status == 401 and again.h1 == ["Sign in"]
+    assert again.status == 401
+    assert again.h1 == ["Sign in"]
     form = again.form("Sign in")
     assert form.fields["kept.name"] == "Mine"
     assert "sk_test_hidden" not in again.html
