@@ -50,4 +50,4 @@ async def document(visit: Anybody, name: str) -> Response:
 
 def _of_systems() -> Iterator[tuple[str, Topic]]:
     for each in systems.destinations():
-        yield each.system.key.lower(), Topic(each.system.title, each.connector.docs)
+        yield each.system.key.lower(), Topic(f"{each.system.title} docs", each.connector.docs)

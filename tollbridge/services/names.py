@@ -12,8 +12,8 @@ from tollbridge.store.records import Record
 from tollbridge.store.schema import integrations, service_users
 from tollbridge.store.schema import users as people
 
-PERSON, PROGRAM = users.PRINCIPAL, "SERVICE_USER_"
-"""How the principals of users and of service users begin."""
+PERSON, PROGRAM, INTEGRATION = users.PRINCIPAL, "SERVICE_USER_", "INTEGRATION_"
+"""How the principals of users, service users and integrations begin."""
 
 
 async def of_integrations(db: Database, caller: Caller, ids: Iterable[str | None]) -> Mapping[str, Record]:
@@ -23,13 +23,16 @@ async def of_integrations(db: Database, caller: Caller, ids: Iterable[str | None
 
 
 async def of_principals(db: Database, caller: Caller, principals: Iterable[str | None]) -> Mapping[str, str]:
-    """Names of users and service users, by principal."""
-    wanted = {each for each in principals if each}
-    persons = [each.removeprefix(PERSON) for each in wanted if each.startswith(PERSON)]
-    programs = [each.removeprefix(PROGRAM) for each in wanted if each.startswith(PROGRAM)]
+    """Names of users, service users and integrations, by principal."""
+    wanted = sorted({each for each in principals if each})
+    named: dict[str, str] = {}
     async with db.transaction() as tx:
-        found = await records.by_ids(tx, people, caller.org_id, persons)
-        running = await records.by_ids(tx, service_users, caller.org_id, programs)
-    return {f"{PERSON}{id}": users.full_name(each) or each["mail"] for id, each in found.items()} | {
-        f"{PROGRAM}{id}": each["name"] for id, each in running.items()
-    }
+        for prefix, table in ((PERSON, people), (PROGRAM, service_users), (INTEGRATION, integrations)):
+            ids = [each.removeprefix(prefix) for each in wanted if each.startswith(prefix)]
+            found = await records.by_ids(tx, table, caller.org_id, ids) if ids else {}
+            named |= {f"{prefix}{id}": _name(each) for id, each in found.items()}
+    return named
+
+
+def _name(record: Record) -> str:
+    return users.full_name(record) or str(record.columns.get("name") or record.columns.get("mail"))
