@@ -8,7 +8,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --requir
 BILLS ?= 40
 KILLS ?= 12
 
-.PHONY: help demo test fuzz fuzz-calculations openapi check crash bench lock clean
+.PHONY: help demo test fuzz fuzz-calculations openapi screenshots check crash bench lock clean
 
 help:
 	@echo "make demo    set up and run the main job; pass options with ARGS=\"--once --json\""
@@ -17,6 +17,7 @@ help:
 	@echo "make fuzz    throw 5000 generated calls at the API, or CASES=…"
 	@echo "make fuzz-calculations throw 100000 texts at the calculation language, or CASES=…"
 	@echo "make openapi write docs/reference/openapi.json anew"
+	@echo "make screenshots  pictures of every page of the Console, into build/screenshots"
 	@echo "make check   formatting, lint, types, import contracts"
 	@echo "make bench   measure it all; one benchmark with ARGS=\"runs\""
 	@echo "make lock    resolve the dependencies anew (needs uv)"
@@ -49,6 +50,9 @@ fuzz-calculations: .venv/develop
 
 openapi: .venv/develop
 	@$(BIN)/python -m tests.api.openapi_file
+
+screenshots: .venv/develop
+	@$(BIN)/python -m tests.browser.screenshots $(or $(FOLDER),build/screenshots)
 
 check: .venv/develop
 	$(BIN)/ruff format --check .

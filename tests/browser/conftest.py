@@ -10,13 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START = 240
@@ -50,7 +51,8 @@ class Demo:
 
     url: str
     environ: dict[str, str]
-    said: list[str] = field(default_factory=list)
+    link: str
+    """By which an administrator signs in, once."""
 
     @property
     def console(self) -> str:
@@ -69,8 +71,8 @@ class Demo:
         return done.stdout
 
 
-@pytest.fixture(scope="session")
-def demo() -> Iterator[Demo]:
+@contextmanager
+def running_demo() -> Iterator[Demo]:
     """The demo, once all its bills are through."""
     with tempfile.TemporaryDirectory() as folder:
         log = Path(folder) / "demo.log"
@@ -87,36 +89,47 @@ def demo() -> Iterator[Demo]:
             found = dict(re.findall(r"(TOLLBRIDGE_\w+)=(\S+)", text))
             link = re.search(r"Console\s+(\S+)", text)
             assert link
-            yield Demo(found["TOLLBRIDGE_URL"], os.environ | found, [link[1]])
+            yield Demo(found["TOLLBRIDGE_URL"], os.environ | found, link[1])
         finally:
             process.terminate()
             process.wait(60)
 
 
-@pytest.fixture(scope="session")
-def playwright() -> Iterator[Playwright]:
-    with sync_playwright() as started:
-        yield started
+@contextmanager
+def running_chromium() -> Iterator[Browser]:
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()
 
 
-@pytest.fixture(scope="session")
-def chromium(playwright: Playwright) -> Iterator[Browser]:
-    browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
-    yield browser
-    browser.close()
-
-
-@pytest.fixture(scope="session")
-def signed_in(demo: Demo, chromium: Browser) -> Any:
-    """The cookies of an administrator, who came in by the link that the demo prints."""
+def cookies_of_an_administrator(demo: Demo, chromium: Browser) -> Any:
+    """Those of somebody who came in by the link that the demo prints."""
     context = chromium.new_context()
     page = context.new_page()
-    page.goto(demo.said[0])
+    page.goto(demo.link)
     page.get_by_role("main").get_by_role("button", name="Sign in").click()
     page.get_by_role("heading", level=1, name="Overview").wait_for()
     state = context.storage_state()
     context.close()
     return state
+
+
+@pytest.fixture(scope="session")
+def demo() -> Iterator[Demo]:
+    with running_demo() as started:
+        yield started
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    with running_chromium() as browser:
+        yield browser
+
+
+@pytest.fixture(scope="session")
+def signed_in(demo: Demo, chromium: Browser) -> Any:
+    return cookies_of_an_administrator(demo, chromium)
 
 
 @dataclass
