@@ -171,7 +171,7 @@ async def test_a_service_user_comes_with_a_key_whose_secret_is_shown_once(browse
     page = await browser.send(page, "Make active")
     page = await browser.send(page, "Save", name="Exports", role="viewer")
     assert page.h1 == ["Exports"]
-    page = await browser.send(page, "Delete the key")
+    page = await browser.send(page, "Yes, delete the key")
     assert "None: it cannot come in." in page.text
     shown = await browser.send(page, "New access key")
     page = await browser.open(shown.links["I have it: go on"])
