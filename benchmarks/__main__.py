@@ -8,7 +8,7 @@ import json
 import signal
 import sys
 
-from benchmarks import growth, ingest, limits, runs, webhooks
+from benchmarks import console, growth, ingest, limits, runs, webhooks
 from tollbridge.wiring import set_up_logs
 
 BENCHMARKS = {
@@ -17,6 +17,7 @@ BENCHMARKS = {
     "ingest": ingest.run,
     "growth": growth.run,
     "webhooks": webhooks.run,
+    "console": console.run,
 }
 
 
@@ -24,7 +25,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="benchmarks", description="One JSON line per benchmark.")
     parser.add_argument("names", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; none means all")
     parser.add_argument(
-        "--size", type=int, help="of one benchmark: bills (runs, ingest), seconds (limits), runs (growth), webhooks"
+        "--size",
+        type=int,
+        help="of one benchmark: bills (runs, ingest), seconds (limits), runs (growth, console), webhooks",
     )
     given = parser.parse_args()
     sized = {} if given.size is None else {"size": given.size}

@@ -26,9 +26,9 @@ async def run(size: int = 300_000, young: int = 10_000, bills: int = 1000) -> di
         with it.sink() as url:
             await it.connect(url, "STRIPE")
             await deliver(it, url, "warm", 100)
-            await _fill(it, 1, young)
+            await fill(it, 1, young)
             before = await _cost(it, url, "young", bills)
-            await _fill(it, young + 1, size)
+            await fill(it, young + 1, size)
             after = await _cost(it, url, "old", bills)
             plans = await _plans(it, url)
     return {
@@ -51,7 +51,7 @@ async def _cost(it: Stage, url: str, name: str, bills: int) -> float:
     return cost / bills
 
 
-async def _fill(it: Stage, first: int, last: int) -> None:
+async def fill(it: Stage, first: int, last: int) -> None:
     """Finished runs number first to last with all that belongs to them: copies of one that was delivered."""
     async with it.parts.db.hot() as connection:
         for table, sample, changes in _COPIED:
@@ -64,6 +64,26 @@ async def _fill(it: Stage, first: int, last: int) -> None:
                 """,  # noqa: S608 (constants)
                 timeout=PATIENCE,
             )
+    await it.parts.db.pool.execute("VACUUM ANALYZE", timeout=PATIENCE)
+
+
+async def fill_runs(it: Stage, first: int, last: int, bills: int) -> None:
+    """Finished runs alone, over so many bills that are there."""
+    if last < first:
+        return
+    async with it.parts.db.hot() as connection:
+        await connection.execute(
+            f"""
+            INSERT INTO runs SELECT copy.*
+            FROM runs s CROSS JOIN generate_series({first}, {last}) n
+            CROSS JOIN LATERAL jsonb_populate_record(s, jsonb_build_object(
+              'id', '0-' || n, 'entity_id', 'old-' || (n % {bills}) + 1, 'account_id', 'old-' || (n % {bills}) + 1,
+              'lane', replace(s.lane, 'warm-0', 'old-' || (n % {bills}) + 1), 'created_at', {_WHEN},
+              'completed_at', {_WHEN})) copy
+            WHERE s.entity_id = 'bill-warm-0'
+            """,  # noqa: S608 (numbers)
+            timeout=PATIENCE,
+        )
     await it.parts.db.pool.execute("VACUUM ANALYZE", timeout=PATIENCE)
 
 

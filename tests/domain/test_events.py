@@ -55,6 +55,13 @@ def test_a_failed_run_says_why_what_to_do_and_what_is_missing() -> None:
     assert (event.account_id, event.resource_id, event.run_id, event.integration_id) == ("a", "b", "r", "i")
 
 
+def test_a_vendor_s_words_are_a_sentence_before_the_way_out_follows() -> None:
+    fault = Fault(FaultKind.INVALID, "c", "the customer has no e-mail address", "Give it one.")
+    ids = {"org_id": "org", "run_id": "r", "integration_id": "i", "account_id": "a", "entity_id": "b"}
+    event = run_failed("e", "integration.validation.error", fault, NOW, **ids)
+    assert event.new["message"] == "the customer has no e-mail address. Give it one."
+
+
 def of_size(size: int) -> dict[str, Any]:
     empty = len(json_text.dump(changed(None, {"id": "a", "note": ""}).body).encode())
     return {"id": "a", "note": "ü" + "x" * (size - empty - 2)}

@@ -131,7 +131,7 @@ def run_failed(
 ) -> Event:
     """The error event of a run that will not go on by itself: the cause in the vendor's words, with the way out."""
     told: dict[str, Any] = {
-        "message": f"{fault.message} {fault.hint}".strip(),
+        "message": f"{_sentence(fault.message)} {fault.hint}".strip(),
         "code": fault.code,
         "action": fault.rule.action,
         "runId": run_id,
@@ -189,3 +189,8 @@ def fitted(event: Event) -> tuple[Event, str]:
 
 def _size(text: str) -> int:
     return len(text.encode())
+
+
+def _sentence(words: str) -> str:
+    """A vendor's words as a sentence, so that another one can follow."""
+    return words if not words or words.rstrip().endswith((".", "!", "?", ":", ";", "”", '"')) else f"{words.rstrip()}."
