@@ -115,19 +115,20 @@ def cookies_of_an_administrator(demo: Demo, chromium: Browser) -> Any:
     return state
 
 
-@pytest.fixture(scope="session")
+# Not of the session: while the browser is open its loop runs in this thread, where other tests need theirs.
+@pytest.fixture(scope="package")
 def demo() -> Iterator[Demo]:
     with running_demo() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     with running_chromium() as browser:
         yield browser
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def signed_in(demo: Demo, chromium: Browser) -> Any:
     return cookies_of_an_administrator(demo, chromium)
 
