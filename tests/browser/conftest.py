@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
+IN_ONE_PROCESS = pytest.mark.xdist_group("browser")
+"""The `pytestmark` of every module here: one demo serves all of them."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START = 240
 """Seconds that the demo has until all its bills are through."""
@@ -37,12 +39,10 @@ ARGUMENTS = [
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """One demo serves all these tests, so they run in one process; without a browser they are left out."""
+    """Without a browser these tests are left out."""
     for item in items:
-        if Path(__file__).parent in item.path.parents:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-            if CHROMIUM is None:
-                item.add_marker(pytest.mark.skip(reason="no Chromium was found: apt-get install chromium"))
+        if CHROMIUM is None and Path(__file__).parent in item.path.parents:
+            item.add_marker(pytest.mark.skip(reason="no Chromium was found: apt-get install chromium"))
 
 
 @dataclass

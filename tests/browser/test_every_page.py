@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import Demo, OpenTab
+from tests.browser.conftest import IN_ONE_PROCESS, Demo, OpenTab
 from tests.browser.pages import pages_of
+
+pytestmark = IN_ONE_PROCESS
 
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 

@@ -52,6 +52,14 @@ async def test_what_a_form_held_is_kept_while_somebody_signs_in_again(
     assert "sk_test_hidden" not in again.html
 
 
+async def test_a_form_of_another_site_is_not_kept_for_who_signs_in(browser: Browser) -> None:
+    page = await browser.open("/credentials/new?system=STRIPE_TEST")
+    browser.client.cookies.clear()
+    again = await browser.send(page, "Check and save", name="Theirs")
+    assert again.h1 == ["Sign in"]
+    assert "Theirs" not in again.html
+
+
 async def test_next_never_leads_to_another_site(somebody: Browser) -> None:
     for path in ("//evil.example", "https://evil.example", "/\\evil.example"):
         page = await somebody.open(f"/sign-in?next={path}")

@@ -163,9 +163,11 @@ async def _signed_out(request: Request, error: Exception) -> Response:
     somebody = await guest(request)
     if request.method == "GET":
         return somebody.go(f"/sign-in?next={quote(somebody.here)}")
-    sent = await request.form()
-    kept = {name: value for name, value in sent.items() if isinstance(value, str) and not name.startswith("secret.")}
-    kept.pop("csrf", None)
+    try:
+        kept = (await somebody.form()).plain()
+    except Forbidden:
+        # It was made elsewhere: another site must not have its form sent by whoever signs in.
+        return somebody.go("/sign-in")
     return somebody.page("sign-in.html", 401, next=somebody.here, kept=kept, **sign_in.ways(somebody))
 
 
