@@ -15,10 +15,15 @@ from uuid import uuid4
 
 import asyncpg
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 from tollbridge.settings import Settings
 from tollbridge.store import embedded, migrate
 from tollbridge.store.db import Database, connected
+
+# How long an example takes says nothing on a machine that is busy.
+hypothesis_settings.register_profile("any machine", deadline=None)
+hypothesis_settings.load_profile("any machine")
 
 # Set by the session that makes the folder; its workers inherit it.
 HOME = "TOLLBRIDGE_TEST_HOME"
