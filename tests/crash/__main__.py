@@ -21,14 +21,18 @@ from tests.crash.nursery import all_deaths
 from tests.crash.stage import raised
 
 
-async def prove(home: Path, bills: int, kills: int, seed: int) -> tuple[dict[str, object], Verdict]:
+async def prove(
+    home: Path, bills: int, kills: int, seed: int, minutes: float = float("inf")
+) -> tuple[dict[str, object], Verdict]:
     """Run it all in this folder and compare with the books."""
     began = time.monotonic()
     async with raised(home) as stage:
-        chaos = Chaos(stage, bills, kills, random.Random(seed))
+        chaos = Chaos(stage, bills, kills, random.Random(seed), minutes * 60)
         await chaos.run()
+        if chaos.killed < kills or len(chaos.sent) < bills:
+            say(f"{minutes:g} minutes were over at {len(chaos.sent)} of {bills} bills, {chaos.killed} of {kills} kills")
         held = await stage.fetch("SELECT entity_id FROM runs WHERE state = 'held' AND hold_reason = 'changed'")
-        verdict = audit(chaos.sent, [row[0] for row in held], await stage.admin("GET", "books"))
+        verdict = audit(chaos.sent, [row[0] for row in held], await stage.admin("GET", "books"), chaos.messages)
         _histogram(chaos)
     counts = asdict(verdict)
     del counts["told"]
@@ -49,12 +53,15 @@ def main() -> None:
     parser.add_argument("--bills", type=int, default=40)
     parser.add_argument("--kills", type=int, default=12)
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(10_000))
+    parser.add_argument(
+        "--minutes", type=float, default=float("inf"), help="compare what was done by then, where more was asked for"
+    )
     parser.add_argument("--keep", action="store_true", help="keep the folder with the database and the logs")
     given = parser.parse_args()
     home = new_home(SESSIONS, f"{PREFIX}crash-")
     say(f"seed {given.seed}, in {home}")
     try:
-        line, verdict = asyncio.run(prove(home, given.bills, given.kills, given.seed))
+        line, verdict = asyncio.run(prove(home, given.bills, given.kills, given.seed, given.minutes))
     finally:
         if not given.keep:
             remove(home)

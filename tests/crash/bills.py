@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any
@@ -64,12 +64,15 @@ class Verdict:
     told: Sequence[str] = field(default=())
 
 
-def audit(sent: Mapping[str, Mapping[int, Bill]], held: Iterable[str], books: Mapping[str, Any]) -> Verdict:
+def audit(
+    sent: Mapping[str, Mapping[int, Bill]], held: Iterable[str], books: Mapping[str, Any], messages: Collection[str]
+) -> Verdict:
     """Compare every bill with the books.
 
     `sent` has the versions of each bill by revision; `held` are the bills whose newest version waits for a person,
-    because an earlier one was delivered, in whole or in part. A bill must have one invoice, finalised and mailed once,
-    with the total of the revision that it names; each account one customer.
+    because an earlier one was delivered, in whole or in part; `messages` names the bills of which the receiver of the
+    webhook was told. A bill must have one invoice, finalised and mailed once, with the total of the revision that it
+    names, and a message; each account one customer.
     """
     told: list[str] = []
     counts: Counter[str] = Counter()
@@ -91,6 +94,8 @@ def audit(sent: Mapping[str, Mapping[int, Bill]], held: Iterable[str], books: Ma
             wrong("duplicates", f"{id} has {[each['id'] for each in invoices]}", len(invoices) - 1)
         if not invoices and id not in held:
             wrong("lost", f"{id} has no invoice")
+        if id not in messages:
+            wrong("lost", f"the receiver was never told of {id}")
         for invoice in invoices:
             revision = int(invoice["metadata"]["bill_revision"])
             finished = invoice["status"] != "draft" and invoice["emails"] >= 1

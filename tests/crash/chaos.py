@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import itertools
 import random
 import signal
@@ -17,7 +18,9 @@ from typing import Any
 from tests.crash.bills import BILLS_PER_ACCOUNT, Bill, account_of, made_up
 from tests.crash.nursery import Death, all_deaths
 from tests.crash.stage import LEASE, Stage, Worker
-from tollbridge.domain.errors import Conflict, Refusal
+from tests.e2e.receivers import Got, receiving
+from tollbridge.cli.webhooks import HOOKS, RULES, TYPE
+from tollbridge.domain.errors import Conflict, NotFound, Refusal
 
 WORKERS = 3
 RANDOM = "at a random moment"
@@ -32,14 +35,24 @@ FORWARD = 100.0
 MOVES = 12
 """Moves without progress after which what has not come to rest counts as stuck."""
 RESTING = ("delivered", "skipped", "superseded", "cancelled", "failed", "held")
+SECRET, NEXT_SECRET = (f"whsec_{base64.b64encode(letter * 32).decode()}" for letter in (b"s", b"t"))
+TOLD_OF = "billing.bill.created"
+RECEIVER_FAILS = 0.15
+NAMELESS = (6, 7)
+"""Of ten accounts these are customers without an address: bills of theirs fail in succession until somebody acts."""
 UNDER_WAY = """
 SELECT count(DISTINCT entity_id) FROM runs
 WHERE flow = 'deliver' AND (state <> ALL($1::text[]) OR state = 'held' AND hold_reason <> 'changed')
 """
 """Bills with a run that is to go on by itself, also where it is held: the key was replaced."""
+TELLING = """
+SELECT count(*) FROM runs
+WHERE flow = 'notify' AND (state <> ALL($1::text[]) OR state = 'held' AND hold_reason <> 'changed')
+"""
+"""Notifications that are under way."""
 FAILED = """
 SELECT f.id, f.account_id FROM runs f JOIN integrations i ON i.id = f.integration_id
-WHERE f.state = 'failed' AND NOT EXISTS (
+WHERE f.state = 'failed' AND f.flow <> 'notify' AND NOT EXISTS (
     SELECT FROM runs o WHERE o.entity_id = f.entity_id AND (o.state = 'delivered' AND o.revision >= f.revision
         OR o.integration_id = f.integration_id AND o.created_at > f.created_at))
 """
@@ -69,13 +82,21 @@ class Chaos:
     bills: int
     wanted: int
     dice: random.Random
+    seconds: float = float("inf")
+    """How long it may rage; what was done by then is compared with the books."""
     sent: dict[str, dict[int, Bill]] = field(default_factory=dict)
     kills: Counter[str] = field(default_factory=Counter)
     changes: Counter[str] = field(default_factory=Counter)
     faults: int = 0
+    messages: set[str] = field(default_factory=set)
+    """The bills of which the receiver of the webhook took a message."""
     integration: str = ""
     credential: str = ""
     key: str = ""
+    _began: float = field(default_factory=time.monotonic)
+    _hook: str = ""
+    _moods: random.Random = field(default_factory=lambda: random.Random(0))
+    """Of the receiver: the other dice choose the same whenever a message arrives."""
     _released: int = 0
     _deaths: deque[Death] = field(default_factory=deque)
     _nameless: dict[str, str] = field(default_factory=dict)
@@ -88,12 +109,25 @@ class Chaos:
 
     @property
     def raging(self) -> bool:
-        return self.killed < self.wanted or self._released < self.bills
+        return not self.out_of_time and (self.killed < self.wanted or self._released < self.bills)
+
+    @property
+    def out_of_time(self) -> bool:
+        return time.monotonic() - self._began > self.seconds
 
     async def run(self) -> None:
-        """Everything at once until all bills are out and all kills are done; then wait until all runs rest."""
+        """Everything at once until all bills are out and all kills are done, or the time is over; then wait until all
+        runs rest."""
+        async with receiving(SECRET, self._take_message) as receiver:
+            await self._rage(receiver.url)
+            await self._calm_down()
+        [row] = await self.stage.fetch("SELECT count(*) FROM run_steps WHERE status = 401")
+        self.changes["request refused for a revoked key"] += row[0]
+
+    async def _rage(self, receiver: str) -> None:
         first = await self.stage.worker()
         await self._configure()
+        await self._connect(receiver)
         await first.kill()
         deaths = all_deaths()
         self.dice.shuffle(deaths)
@@ -108,10 +142,9 @@ class Chaos:
             tasks.create_task(self._by_kills(9, self._kill_server))
             tasks.create_task(self._by_kills(max(15, self.wanted // 6), self._recreate_integration))
             tasks.create_task(self._by_kills(20, self._replace_key))
+            tasks.create_task(self._by_kills(self.wanted // 2 + 1, self._replace_secret))
             tasks.create_task(self._now_and_then(1.0, self._replay))
-        await self._calm_down()
-        [row] = await self.stage.fetch("SELECT count(*) FROM run_steps WHERE status = 401")
-        self.changes["request refused for a revoked key"] += row[0]
+            tasks.create_task(self._now_and_then(2.0, self._enable))
 
     # What is set up, and changed meanwhile.
 
@@ -121,6 +154,21 @@ class Chaos:
         self.integration = await self._new_integration(self.credential)
         # A second one for the same tenant: each bill has two runs, and still one invoice.
         await self._new_integration(await self._new_credential(self.stage.key))
+
+    async def _connect(self, url: str) -> None:
+        """A rule that fires on every bill, and a webhook to the receiver."""
+        hook = await self.stage.call("POST", *HOOKS, body=_hook(url, SECRET))
+        self._hook = hook["id"]
+        rule = {"name": "Bills", "description": "Every bill.", "code": "bills", "eventName": TOLD_OF}
+        made = await self.stage.call("POST", *RULES.split("/"), body={**rule, "calculation": "new.billTotal > 0"})
+        link = {"entityType": "Notification", "destination": "Webhook", "destinationId": hook["id"]}
+        await self.stage.call("POST", "integrationconfigs", body={**link, "name": "Told", "entityId": made["id"]})
+
+    def _take_message(self, got: Got) -> int:
+        if self._moods.random() < RECEIVER_FAILS:
+            return 500
+        self.messages.add(got.payload["new"]["id"])
+        return 200
 
     async def _new_credential(self, key: str) -> str:
         made = await self.stage.call("POST", "integrationcredentials", body=_credential(key))
@@ -150,6 +198,20 @@ class Chaos:
         await self.stage.call("POST", "integrationconfigs", self.integration, "send")
         self.changes["integration deleted and recreated"] += 1
 
+    async def _enable(self) -> None:
+        """What a person does about an integration that its errors disabled: let it go on, with what was held."""
+        for each in (await self.stage.call("GET", "integrationconfigs"))["data"]:
+            if not each["enabled"]:
+                with suppress(NotFound):
+                    await self.stage.call("POST", "integrationconfigs", each["id"], "enable", body={"held": "send"})
+                    self.changes["integration disabled by its errors, and enabled"] += 1
+
+    async def _replace_secret(self) -> None:
+        """The receiver goes on with the one it had, which signs for another day."""
+        hook = await self.stage.call("GET", *HOOKS, self._hook)
+        await self.stage.call("PUT", *HOOKS, self._hook, body=_hook(hook["url"], NEXT_SECRET))
+        self.changes["secret of the webhook replaced"] += 1
+
     async def _new_key(self) -> str:
         """Another key of the same account."""
         key = f"sk_test_Replaced{next(self._spare)}"
@@ -174,8 +236,10 @@ class Chaos:
     async def _release(self) -> None:
         """Bills in step with the kills, so that there is always something under way."""
         for number in range(self.bills):
-            while self._ahead_of_kills(number) or await self._busy():  # noqa: ASYNC110 (nobody tells)
+            while self.raging and (self._ahead_of_kills(number) or await self._busy()):  # noqa: ASYNC110 (nobody tells)
                 await asyncio.sleep(0.05)
+            if self.out_of_time:
+                return
             await self._put_account(number)
             await self._put(made_up(number, self.dice))
             self._released += 1
@@ -195,11 +259,8 @@ class Chaos:
             return False
         return await self._under_way() >= IN_FLIGHT
 
-    async def _under_way(self) -> int:
-        [row] = await self.stage.fetch(
-            UNDER_WAY,
-            list(RESTING),
-        )
+    async def _under_way(self, what: str = UNDER_WAY) -> int:
+        [row] = await self.stage.fetch(what, list(RESTING))
         return int(row[0])
 
     async def _put_account(self, number: int) -> None:
@@ -210,7 +271,7 @@ class Chaos:
         # A server that was killed may have made it before.
         with suppress(Conflict):
             await self.stage.call("POST", "accounts", body=body)
-        if id.endswith("7"):
+        if int(id[1:]) % 10 in NAMELESS:
             # A customer whom somebody made without an address: the runs fail, are repaired and replayed.
             made = await self.stage.ask_vendor("/v1/customers", {"name": id})
             with suppress(Conflict):
@@ -331,10 +392,13 @@ class Chaos:
         await self._no_faults()
         for _ in range(2):
             await self.stage.worker()
-        least, since, moves = self.bills + 1, time.monotonic(), 0
+        least, since, moves = sys.maxsize, time.monotonic(), 0
         while moves < MOVES:
+            await self._enable()
             await self._replay()
-            now = await self._under_way()
+            # What four attempts did not bring to the receiver, it is sent when somebody says so.
+            await self.stage.call("POST", *HOOKS, self._hook, "recover", body={"since": "2026-01-01T00:00:00Z"})
+            now = await self._under_way() + await self._under_way(TELLING)
             if now == 0 and not await self.stage.fetch(FAILED):
                 return
             if now < least:
@@ -361,6 +425,11 @@ class Chaos:
 
 def _credential(key: str) -> dict[str, str]:
     return {"destination": "STRIPE_TEST", "name": "Stripe", "apiKey": key}
+
+
+def _hook(url: str, secret: str) -> dict[str, Any]:
+    signed = {"type": TYPE, "apiKey": "crash", "secret": secret}
+    return {"name": "Receiver", "description": "Of the proof.", "url": url, "credentials": signed}
 
 
 def _mapping(account: str, customer: str) -> dict[str, str]:

@@ -27,7 +27,9 @@ from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
 from tollbridge.domain.runs import Paused
 from tollbridge.engine import worker
 from tollbridge.engine.drive import Drive
-from tollbridge.services import clock
+from tollbridge.engine.notifier import Notifier
+from tollbridge.services import clock, notifying
+from tollbridge.services.settling import Settlement
 from tollbridge.services.work import Claimed
 from tollbridge.settings import Settings
 
@@ -48,7 +50,7 @@ class Death:
 
 
 def all_deaths() -> list[Death]:
-    """Every durable boundary of every step of a delivery, and those of the run around them."""
+    """Every durable boundary of every step of a delivery, those of the run around them, and those of a notification."""
     writes = [Death(boundary, step) for step in WRITES for boundary in BOUNDARIES]
     # The last reply of a run is recorded with its settlement.
     writes.remove(Death("after record", "send:1"))
@@ -58,6 +60,8 @@ def all_deaths() -> list[Death]:
         *writes,
         Death("before", "settlement"),
         Death("after", "settlement"),
+        Death("after", "attempt"),
+        Death("after", "notification"),
     ]
 
 
@@ -93,7 +97,7 @@ class _Doom:
         return self._death is not None and (self._death.boundary, self._death.step) == (boundary, step)
 
 
-def _doomed(doom: _Doom, vendor_url: str) -> tuple[type[worker.Worker], type[worker._Line]]:
+def _doomed(doom: _Doom, vendor_url: str) -> tuple[type[worker.Worker], type[worker._Line], type[Notifier]]:
     class DoomedWorker(worker.Worker):
         async def _drive(self, run: Claimed) -> bool:
             doom.strike("after", "claim")
@@ -128,7 +132,17 @@ def _doomed(doom: _Doom, vendor_url: str) -> tuple[type[worker.Worker], type[wor
             doom.strike("after commit", step)
             return answer
 
-    return DoomedWorker, DoomedLine
+    class DoomedNotifier(Notifier):
+        async def _attempt(self, run: notifying.Claimed) -> tuple[Settlement | None, bool]:
+            made = await super()._attempt(run)
+            doom.strike("after", "attempt")
+            return made
+
+        async def _close(self, run: notifying.Claimed, settlement: Settlement) -> None:
+            await super()._close(run, settlement)
+            doom.strike("after", "notification")
+
+    return DoomedWorker, DoomedLine, DoomedNotifier
 
 
 async def _send_and_forget(url: str, request: Request) -> None:
@@ -160,7 +174,8 @@ def set_clock_ahead(span: timedelta) -> None:
 def _work(order: Order, home: Path) -> None:
     settings = Settings.read()
     doom = _Doom(order.death, home / "deaths")
-    worker.Worker, worker._Line = _doomed(doom, settings.vendor_urls["STRIPE_TEST"])  # type: ignore[misc]
+    doomed = _doomed(doom, settings.vendor_urls["STRIPE_TEST"])
+    worker.Worker, worker._Line, worker.Notifier = doomed  # type: ignore[attr-defined, misc]
     set_clock_ahead(timedelta(seconds=order.ahead))
     wiring.set_up_logs(settings.log_level)
     asyncio.run(wiring.run_worker(settings))

@@ -16,9 +16,11 @@ def invoice(revision: int, total: int, **more: Any) -> dict[str, Any]:
     return {"id": "in_1", "status": "open", "total": total, "emails": 1, "metadata": tags, **more}
 
 
-def judged(*invoices: dict[str, Any], held: tuple[str, ...] = (), customers: int = 1) -> Verdict:
+def judged(
+    *invoices: dict[str, Any], held: tuple[str, ...] = (), customers: int = 1, messages: tuple[str, ...] = ("b1",)
+) -> Verdict:
     people = [{"metadata": {"billing_account_id": "a1"}}] * customers
-    return audit(SENT, held, {"invoices": invoices, "customers": people})
+    return audit(SENT, held, {"invoices": invoices, "customers": people}, messages)
 
 
 def test_one_invoice_of_the_newest_version_is_right() -> None:
@@ -53,3 +55,7 @@ def test_what_is_wrong_is_counted_and_told(
     verdict = judged(*invoices, customers=customers)
     assert (verdict.duplicates, verdict.lost, verdict.wrong_total) == expected
     assert len(verdict.told) == 1
+
+
+def test_a_bill_of_which_the_receiver_was_never_told_is_lost() -> None:
+    assert judged(invoice(2, 99), messages=()) == Verdict(1, 0, 1, 0, ["lost: the receiver was never told of b1"])
