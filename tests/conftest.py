@@ -10,16 +10,32 @@ import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
 import pytest
 from hypothesis import settings as hypothesis_settings
+from xdist.scheduler import LoadScopeScheduling
 
 from tollbridge.settings import Settings
 from tollbridge.store import embedded, migrate
 from tollbridge.store.db import Database, connected
+
+BROWSER = "tests/browser/"
+
+
+class _Scheduler(LoadScopeScheduling):  # type: ignore[misc]
+    """Each test by itself to whoever is free, but those of the browser to one process: one demo serves all of them."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return BROWSER if nodeid.startswith(BROWSER) else nodeid
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadScopeScheduling:
+    return _Scheduler(config, log)
+
 
 # How long an example takes says nothing on a machine that is busy.
 hypothesis_settings.register_profile("any machine", deadline=None)

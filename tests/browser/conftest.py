@@ -19,8 +19,6 @@ from urllib.parse import urlsplit
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
 
-IN_ONE_PROCESS = pytest.mark.xdist_group("browser")
-"""The `pytestmark` of every module here: one demo serves all of them."""
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START = 240
 """Seconds that the demo has until all its bills are through."""

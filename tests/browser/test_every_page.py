@@ -7,10 +7,8 @@ from typing import Any
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 
-from tests.browser.conftest import IN_ONE_PROCESS, Demo, OpenTab
+from tests.browser.conftest import Demo, OpenTab
 from tests.browser.pages import pages_of
-
-pytestmark = IN_ONE_PROCESS
 
 RULES = {"runOnly": {"type": "tag", "values": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}}
 
@@ -53,3 +51,16 @@ def test_what_needs_no_sign_in_can_be_used_by_everybody(open_tab: OpenTab) -> No
         assert Axe().run(page, options=RULES).response["violations"] == []
         assert page.locator("h1").count() == 1
     assert tab.wrong == []
+
+
+def test_every_link_leads_somewhere(open_tab: OpenTab, pages: list[str]) -> None:
+    tab = open_tab()
+    found: dict[str, str] = {}
+    # The examples of the gallery are of nothing that exists.
+    for path in set(pages) - {"/_gallery"}:
+        page = tab.open(path)
+        links = page.eval_on_selector_all("a[href]", "links => links.map(link => link.href.split('#')[0])")
+        found |= {link: path for link in links if link.startswith(tab.demo.url) and link not in found}
+    assert found
+    statuses = {link: tab.page.request.get(link).status for link in found}
+    assert {link: (statuses[link], found[link]) for link in found if statuses[link] >= 400} == {}

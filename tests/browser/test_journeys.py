@@ -7,9 +7,7 @@ import re
 
 from playwright.sync_api import Page, expect
 
-from tests.browser.conftest import IN_ONE_PROCESS, OTHER_NAME, Demo, OpenTab, Tab
-
-pytestmark = IN_ONE_PROCESS
+from tests.browser.conftest import OTHER_NAME, Demo, OpenTab, Tab
 
 
 def failed_run(demo: Demo) -> str:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.console.conftest import Browser, Page, SignIn
 from tollbridge.domain.access import Role
 
@@ -61,6 +63,24 @@ async def test_an_address_inside_the_network_is_refused_beside_its_field(browser
     assert again.status == 400
     assert "169.254.169.254" in again.text
     assert 'aria-invalid="true"' in again.html
+
+
+@pytest.mark.parametrize("typed", ["NaN", "--5", "1e999999", "9" * 5000, "five", "-1"])
+async def test_what_is_no_number_or_too_large_a_one_is_refused_beside_its_field(browser: Browser, typed: str) -> None:
+    page = await browser.open("/webhooks/new")
+    again = await browser.send(page, "Create webhook", name="X", url="http://127.0.0.1:4999/in", concurrency=typed)
+    assert again.status == 400
+    assert "concurrency is " in again.text
+
+
+async def test_a_form_of_another_version_or_of_none_that_is_a_number_clashes(browser: Browser) -> None:
+    await a_webhook(browser)
+    page = await browser.open((await browser.open("/webhooks")).links["ERP"])
+    edit = await browser.open(page.links["Edit"].removeprefix("/console"))
+    for version in ("99", "abc", "9" * 5000):
+        again = await browser.send(edit, "Update webhook", name="Other", version=version)
+        assert again.status == 400
+        assert "changed meanwhile" in again.text
 
 
 async def test_a_secret_that_was_typed_is_never_shown(browser: Browser) -> None:

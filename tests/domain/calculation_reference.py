@@ -1,6 +1,6 @@
 """The calculation language once more, plainly: trees that are written as text and evaluated with fractions.
 
-Shares nothing with the product: it knows the rules of docs/reference/calculation.md only.
+Shares nothing with the product: it knows the rules of tollbridge/console/documents/calculation.md only.
 """
 
 from __future__ import annotations

@@ -376,5 +376,5 @@ def mutated(text: str, dice: random.Random) -> str:
 
 
 def test_the_document_names_every_function_and_constant() -> None:
-    document = Path("docs/reference/calculation.md").read_text()
+    document = Path("tollbridge/console/documents/calculation.md").read_text()
     assert [name for name in calculation.names() if name not in document] == []

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -21,7 +22,8 @@ from tests.services.world import CALLER, ORG, World
 from tollbridge.domain.alerts import Alert, AlertType, Severity
 from tollbridge.engine.lookout import Lookout
 from tollbridge.outbound.http import Http
-from tollbridge.services import alerts, clock, telling, watching
+from tollbridge.services import alerts, clock, telling, users, watching
+from tollbridge.services.sessions import Sessions
 from tollbridge.settings import Settings
 from tollbridge.store import outbox
 from tollbridge.store.db import Database, connected
@@ -84,6 +86,29 @@ async def test_from_a_failed_run_to_the_mail_with_a_link_to_everybody_who_is_to_
     assert WRONG.message in text
     assert f"https://tollbridge.example/console/alerts/{row['id']}" in text
     assert [letter.state for letter in await letters(world, row["id"])] == [LetterState.SENT] * 2
+
+
+async def test_who_forgot_their_password_is_mailed_a_link_that_works_and_stands_nowhere(world: World) -> None:
+    async with post_office() as office:
+        given = settings(office.port)
+        invited = await users.invite(
+            world.db, given, CALLER, {"email": "jane@example.org", "firstName": "Jane", "lastName": "Roe"}
+        )
+        sessions = Sessions(world.db, b"k" * 32, given)
+        await sessions.use_link(invited.url.rpartition("/")[2], "192.0.2.1", password="correct horse battery")
+        await sessions.forgotten("jane@example.org", "192.0.2.1")
+        await tell(world, given)
+    [mail] = office.mails
+    assert (mail["To"], mail["Subject"]) == ("jane@example.org", "[Tollbridge] A new password")
+    bodies = [mail.get_body((kind,)) for kind in ("plain", "html")]
+    texts = [body.get_content() for body in bodies if body is not None]
+    found = [re.findall(r"https://tollbridge\.example/console/links/([\w-]+)", text) for text in texts]
+    assert found[0] == found[1]
+    [token] = found[0]
+    (row,) = await world.rows("SELECT state, content::text FROM outbox")
+    assert row["state"] == LetterState.SENT
+    assert token not in row["content"]
+    await sessions.use_link(token, "192.0.2.1", password="other words entirely")
 
 
 async def test_opened_closed_and_opened_again_are_three_mails_of_one_thread(world: World) -> None:

@@ -6,9 +6,9 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -261,8 +261,7 @@ async def test_a_reset_sets_another_password_and_ends_all_sessions_and_links(
     id = await invite()
     old = await sessions.sign_in("jane@acme.example", GOOD, HERE)
     sign_in = await users.make_link(db, settings, OWNER, id, Purpose.SIGN_IN)
-    made = await sessions.forgotten("jane@acme.example", HERE)
-    assert made is not None
+    made = await users.make_link(db, settings, OWNER, id, Purpose.RESET)
     new = await sessions.use_link(token_of(made.url), HERE, password="other words entirely")
     assert (await sessions.who(new)).principal == f"USER_{id}"
     with pytest.raises(Unauthenticated):
@@ -270,7 +269,38 @@ async def test_a_reset_sets_another_password_and_ends_all_sessions_and_links(
     with pytest.raises(NotFound):
         await sessions.use_link(token_of(sign_in.url), HERE)
     assert await try_in(sessions, HERE, password=GOOD) == "Unauthenticated"
-    assert await sessions.forgotten("nobody@acme.example", HERE) is None
+
+
+async def test_a_link_is_mailed_to_who_forgot_the_password_and_to_nobody_else(
+    sessions: Sessions, invite: Invite, db: Database, settings: Settings
+) -> None:
+    id = await invite()
+    await users.invite(db, settings, OWNER, JANE | {"email": "never@acme.example"})
+    mailing = Sessions(db, b"k" * 32, replace(settings, smtp_url="smtp://mail.example"))
+    for mail in (" Jane@Acme.example ", "nobody@acme.example", "never@acme.example"):
+        await mailing.forgotten(mail, HERE)
+    [letter] = await db.pool.fetch("SELECT channel, recipient, content::text FROM outbox")
+    assert tuple(letter) == ("link", "jane@acme.example", f'{{"userId": "{id}"}}')
+    with pytest.raises(Conflict, match="No mail is sent from here"):
+        await sessions.forgotten("jane@acme.example", HERE)
+
+
+async def test_a_page_that_is_only_open_keeps_no_session_alive(
+    sessions: Sessions, invite: Invite, db: Database
+) -> None:
+    await invite()
+    token = await sessions.sign_in("jane@acme.example", GOOD, HERE)
+
+    async def seen() -> datetime:
+        await db.pool.execute("UPDATE user_sessions SET seen_at = seen_at - interval '10 minutes'")
+        before = await db.pool.fetchval("SELECT max(seen_at) FROM user_sessions")
+        return cast(datetime, before)
+
+    before = await seen()
+    await sessions.visitor(token, acts=False)
+    assert await db.pool.fetchval("SELECT max(seen_at) FROM user_sessions") == before
+    await sessions.visitor(token)
+    assert await db.pool.fetchval("SELECT max(seen_at) FROM user_sessions") > before
 
 
 async def test_a_password_is_changed_by_who_knows_the_present_one(sessions: Sessions, invite: Invite) -> None:

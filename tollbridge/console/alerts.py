@@ -76,10 +76,8 @@ async def change_alert(visit: MayDeliver, id: str) -> Response:
     body: dict[str, Any] = {name: form.text(name) for name in ("state", "note") if form.text(name)}
     if "assignee" in form.data:
         body["assignee"] = form.text("assignee")
-    if form.text("version").isdecimal():
-        body["version"] = int(form.text("version"))
     async with trying() as again:
-        changed = await alerts.change(visit.parts.db, visit.caller, id, body)
+        changed = await alerts.change(visit.parts.db, visit.caller, id, body | form.version())
     if again.refusal:
         return await _details(visit, id, refusal=again.refusal)
     return visit.go(f"/alerts/{id}", f"The alert was changed: it is {changed.alert.state.replace('_', ' ').lower()}.")

@@ -18,18 +18,18 @@ router = APIRouter()
 
 _SHOWN = 50
 PAGES = {
-    "User": "/users/",
-    "ServiceUser": "/keys/",
-    "Credential": "/credentials/",
-    "Integration": "/configurations/",
-    "NotificationRule": "/rules/",
-    "Webhook": "/webhooks/",
-    "Run": "/runs/",
-    "Event": "/events/",
-    "Account": "/accounts/",
-    "ExternalMapping": "/mappings/",
+    "User": "/users/{}",
+    "ServiceUser": "/keys/{}",
+    "Credential": "/credentials/{}",
+    "Integration": "/configurations/{}",
+    "NotificationRule": "/rules/{}",
+    "Webhook": "/webhooks/{}",
+    "Run": "/runs/{}",
+    "Event": "/events/{}",
+    "Account": "/accounts/{}",
+    "ExternalMapping": "/mappings/{}/edit",
 }
-"""Where an entity of the log is shown."""
+"""Where an entity of the log is shown, with its id."""
 
 
 @router.get("/audit")

@@ -63,7 +63,7 @@ async def details(visit: MayRead, id: str) -> Response:
         state=_status(found),
         destination=systems.find(found.record["system"]),
         runs=latest.data,
-        held=await overview.held_of(visit.parts.db, visit.caller, id),
+        held=await overview.held_of(visit.parts.db, visit.caller, [id]),
         usable=await _usable(visit, found.record),
         credential=await _credential(visit, found.record),
         config=found.record.body.get("configData", {}),
@@ -85,7 +85,7 @@ async def update(visit: MayConfigure, id: str) -> Response:
     record = (await integrations.retrieve(visit.parts.db, visit.caller, id)).record
     destination = systems.find(record["system"])
     async with trying() as again:
-        body = _body(destination, record["entity_type"], form) | {"version": int(form.text("version") or 0)}
+        body = _body(destination, record["entity_type"], form) | form.version()
         kept = {name: record.body[name] for name in ("destinationId", "entityId") if name in record.body}
         await integrations.update(visit.parts.db, visit.caller, id, kept | body)
     if again.refusal:
@@ -109,7 +109,7 @@ async def connect(visit: MayConfigure, id: str) -> Response:
 async def ask_delete(visit: MayConfigure, id: str) -> Response:
     """The question of the dialog as a page, for browsers without script."""
     record = (await integrations.retrieve(visit.parts.db, visit.caller, id)).record
-    held = await overview.held_of(visit.parts.db, visit.caller, id)
+    held = await overview.held_of(visit.parts.db, visit.caller, [id])
     return visit.page("delete-configuration.html", record=record, waiting=sum(group.count for group in held))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tollbridge.console.visit import SECRET, Form
+from tollbridge.console.visit import SECRET, WHOLE, Form
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import Invalid
 
@@ -75,7 +75,7 @@ def _value(field: Field, text: str) -> Any:
         case "switch":
             return text == "true"
         case "number":
-            return int(text) if text.lstrip("-").isdecimal() else text
+            return int(text) if WHOLE.fullmatch(text.removeprefix("-")) else text
         case "lines":
             return [line for line in (part.strip() for part in text.replace(",", "\n").splitlines()) if line]
         case "json":

@@ -52,9 +52,8 @@ async def show_service_user(visit: MayAdminister, id: str) -> Response:
 async def change_service_user(visit: MayAdminister, id: str) -> Response:
     form = await visit.form()
     body = {"name": form.text("name"), "role": form.text("role")}
-    version = {"version": int(form.text("version"))} if form.text("version").isdecimal() else {}
     async with trying() as again:
-        await service_users.update(visit.parts.db, visit.caller, id, body | version)
+        await service_users.update(visit.parts.db, visit.caller, id, body | form.version())
     if again.refusal:
         return await _details(visit, id, again.refusal)
     return visit.go(f"/keys/{id}", "It was changed. Its keys have the role within seconds.")

@@ -12,7 +12,7 @@ from collections.abc import AsyncIterator
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from tollbridge.console.visit import MayRead, Visit
+from tollbridge.console.visit import MayWatch, Visit
 from tollbridge.domain.errors import Unauthenticated
 from tollbridge.services import pulse
 
@@ -25,7 +25,7 @@ LONGEST = 600
 
 
 @router.get("/live")
-async def live(visit: MayRead, request: Request, run: str = "") -> Response:
+async def live(visit: MayWatch, request: Request, run: str = "") -> Response:
     return StreamingResponse(
         _stream(visit, request, run), media_type="text/event-stream", headers={"x-accel-buffering": "no"}
     )
@@ -49,7 +49,7 @@ async def _stream(visit: Visit, request: Request, run: str) -> AsyncIterator[str
 
 async def _mark(visit: Visit, run: str) -> str:
     try:
-        await visit.parts.sessions.who(visit.token)
+        await visit.parts.sessions.visitor(visit.token, acts=False)
     except Unauthenticated:
         return "signed out"
     return await (

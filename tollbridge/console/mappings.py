@@ -117,7 +117,7 @@ async def update_mapping(visit: MayMap, id: str) -> Response:
     form = await visit.form()
     record = await EXTERNAL_MAPPINGS.retrieve(visit.parts.db, visit.caller, id)
     async with trying() as again:
-        body = _body(form) | {"version": int(form.text("version") or 0)}
+        body = _body(form) | form.version()
         changed = await EXTERNAL_MAPPINGS.update(visit.parts.db, visit.caller, id, body)
     if again.refusal:
         return await _form(visit, form.plain(), record=record, refusal=again.refusal)

@@ -89,7 +89,7 @@ async def edit_rule(visit: MayConfigure, id: str) -> Response:
 async def update_rule(visit: MayConfigure, id: str) -> Response:
     form = await visit.form()
     record = await RULES.retrieve(visit.parts.db, visit.caller, id)
-    body = _body(form) | {"version": int(form.text("version") or 0)}
+    body = _body(form) | form.version()
     async with trying() as again:
         changed = await RULES.update(visit.parts.db, visit.caller, id, body)
     if again.refusal:

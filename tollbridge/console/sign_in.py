@@ -93,7 +93,7 @@ async def use_link(somebody: AGuest, token: str) -> Response:
 
 @router.get("/forgotten")
 async def forgotten_page(somebody: AGuest) -> Response:
-    return somebody.page("forgotten.html", asked=False)
+    return somebody.page("forgotten.html", asked=False, mails=bool(somebody.parts.settings.smtp_url))
 
 
 @router.post("/forgotten")

@@ -104,7 +104,7 @@ def _change(form: Form) -> dict[str, Any]:
     if form.text("dtEndAccess") != form.text("ends"):
         # An end that nobody touched stays to the minute, which the field does not show.
         body["dtEndAccess"] = form.text("dtEndAccess") or None
-    return body | {"version": int(form.text("version"))} if form.text("version").isdecimal() else body
+    return body | form.version()
 
 
 def _state(user: Record) -> str:

@@ -5,6 +5,7 @@ A route declares with one of the May… types what its visitor must be permitted
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -35,6 +36,9 @@ SAID = "tollbridge_said"
 """The cookie with the sentence that the next page shows once."""
 SECRET = "secret."  # noqa: S105
 """Names of fields that must never be written into a page begin so."""
+WATCHING = "tollbridge-watching"
+"""The header with which an open page fetches itself: nobody did anything."""
+WHOLE = re.compile(r"[0-9]{1,15}")
 LONGEST_SAID = 1000
 MOST_FIELDS = 2000
 LONGEST_FIELD = 8 * 1024 * 1024
@@ -79,6 +83,12 @@ class Form:
         if len(content) > limit:
             raise TooLarge("file.too_large", f"The file has more than {limit} bytes.", "Split it.", name)
         return content.decode("utf-8-sig", "replace")
+
+    def version(self) -> dict[str, int]:
+        """The version that the form was drawn with, as a field of the body, where it has one; what is no number is 0,
+        which nothing has."""
+        text = self.text("version")
+        return {"version": int(text) if WHOLE.fullmatch(text) else 0} if text else {}
 
     def plain(self) -> dict[str, str]:
         """All texts but secrets, to show the form again."""
@@ -198,11 +208,11 @@ async def guest(request: Request) -> Guest:
     return Guest(request, request.app.state.parts, request.cookies.get(SESSION) or new_token())
 
 
-async def visit_of(request: Request) -> Visit:
-    """Who is signed in; raises SignedOut."""
+async def visit_of(request: Request, *, acts: bool = True) -> Visit:
+    """Who is signed in; raises SignedOut. `acts` is false where only a page is open."""
     somebody = await guest(request)
     try:
-        visitor = await somebody.parts.sessions.visitor(somebody.token)
+        visitor = await somebody.parts.sessions.visitor(somebody.token, acts=acts and WATCHING not in request.headers)
     except Unauthenticated:
         raise SignedOut from None
     known_as(visitor.caller.principal)
@@ -217,9 +227,10 @@ class Needs:
     """The dependency by which a page declares what its visitor must be permitted."""
 
     permission: Permission | None
+    acts: bool = True
 
     async def __call__(self, request: Request) -> Visit:
-        visit = await visit_of(request)
+        visit = await visit_of(request, acts=self.acts)
         if self.permission is not None:
             demand(visit.caller.role, self.permission)
         return visit
@@ -231,6 +242,7 @@ MayReadBilling = Annotated[Visit, Depends(Needs(Permission.READ_BILLING))]
 MayWriteBilling = Annotated[Visit, Depends(Needs(Permission.WRITE_BILLING))]
 MayApprove = Annotated[Visit, Depends(Needs(Permission.APPROVE))]
 MayRead = Annotated[Visit, Depends(Needs(Permission.READ))]
+MayWatch = Annotated[Visit, Depends(Needs(Permission.READ, acts=False))]
 MayMap = Annotated[Visit, Depends(Needs(Permission.MAP))]
 MayDeliver = Annotated[Visit, Depends(Needs(Permission.DELIVER))]
 MayConfigure = Annotated[Visit, Depends(Needs(Permission.CONFIGURE))]

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime, timedelta
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Any
 
 from fastapi import APIRouter, Response
 
 from tollbridge.console.rules import link_to
-from tollbridge.console.visit import Form, MayConfigure, MayDeliver, MayRead, Visit, trying
+from tollbridge.console.visit import WHOLE, Form, MayConfigure, MayDeliver, MayRead, Visit, trying
 from tollbridge.domain.errors import Invalid, NotFound, Refusal
 from tollbridge.domain.notifications import Schedule
 from tollbridge.services import bringing_back, clock, integrations, overview, redelivery, runs, webhooks
@@ -22,6 +23,7 @@ router = APIRouter()
 
 _SHOWN = 50
 _RUNS_SHOWN = 20
+_NUMBER = re.compile(r"-?[0-9]{1,15}(\.[0-9]{1,15})?")
 SINCE = {"1 hour": timedelta(hours=1), "24 hours": timedelta(days=1), "7 days": timedelta(days=7)}
 """How far back failed and missing notifications can be sent again from the page."""
 
@@ -57,7 +59,7 @@ async def show_webhook(visit: MayRead, id: str) -> Response:
         links = await integration_rows.linked_to(tx, visit.caller.org_id, id)
         latest = await runs.list_runs(tx, visit.caller.org_id, destination_id=id, size=_RUNS_SHOWN)
     linked = [await integrations.retrieve(visit.parts.db, visit.caller, link.id) for link in links]
-    held = [group for link in links for group in await overview.held_of(visit.parts.db, visit.caller, link.id)]
+    held = await overview.held_of(visit.parts.db, visit.caller, [link.id for link in links])
     taken = {each.record["entity_id"] for each in linked}
     rules = await RULES.page(visit.parts.db, visit.caller, {}, 100, None)
     return visit.page(
@@ -86,7 +88,7 @@ async def update_webhook(visit: MayConfigure, id: str) -> Response:
     form = await visit.form()
     webhook = await webhooks.retrieve(visit.parts, visit.caller, id)
     async with trying() as again:
-        body = _body(form) | {"version": int(form.text("version") or 0)}
+        body = _body(form) | form.version()
         credentials = _credentials(form, new=False)
         changed = await webhooks.update(
             visit.parts, visit.caller, id, body | ({"credentials": credentials} if credentials else {})
@@ -197,10 +199,9 @@ def _number(form: Form, name: str) -> int | Decimal | None:
     text = form.text(name)
     if not text:
         return None
-    try:
-        return int(text) if text.isdecimal() else Decimal(text)
-    except InvalidOperation:
-        raise Invalid("field.invalid", f"{name} is {text[:80]!r}, but must be a number.", None, name) from None
+    if not _NUMBER.fullmatch(text):
+        raise Invalid("field.invalid", f"{name} is {text[:80]!r}, but must be a number.", None, name)
+    return int(text) if WHOLE.fullmatch(text) else Decimal(text)
 
 
 def _credentials(form: Form, *, new: bool) -> dict[str, Any] | None:

@@ -1,7 +1,8 @@
 """The calculation language: conditions of notification rules and filters of accounts, compiled to closures.
 
 A grammar decides what can be said; what is compiled knows numbers, texts, truth values and fields, and nothing of
-Python. Numbers are exact decimals. docs/reference/calculation.md has every rule; tests hold both together.
+Python. Numbers are exact decimals. tollbridge/console/documents/calculation.md has every rule; tests hold both
+together.
 """
 
 from __future__ import annotations
@@ -145,7 +146,7 @@ def _syntax_error(text: str, error: UnexpectedInput, field: str) -> Invalid:
             what = f"the character {text[at]!r} is not expected here"
         case _:
             at, what = len(text.rstrip()), "it ends too early"
-    return _invalid(text, at, what, field, "See docs/reference/calculation.md for what can be written.")
+    return _invalid(text, at, what, field, "See tollbridge/console/documents/calculation.md for what can be written.")
 
 
 def _invalid(text: str, at: int, what: str, field: str, hint: str | None) -> Invalid:

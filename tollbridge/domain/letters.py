@@ -1,4 +1,5 @@
-"""What a letter about an alert says: to mail as text and HTML, to a chat as text. Words of others are escaped."""
+"""What a letter about an alert, or with a link to a new password, says: to mail as text and HTML, to a chat as text.
+Words of others are escaped."""
 
 from __future__ import annotations
 
@@ -10,8 +11,10 @@ from html import escape
 from tollbridge.domain.alerts import AlertType, Severity, Told
 
 LONGEST_SUBJECT = 150
+LINK_SUBJECT = "[Tollbridge] A new password"
 _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@[A-Za-z0-9-]{1,63}(\.[A-Za-z0-9-]{1,63})*")
+_ASKED = "Somebody asked for a new password for you. Choose one here:"
 _CHANGES = {Told.OPENED: "", Told.REOPENED: "again: ", Told.WORSE: "worse: ", Told.CLOSED: "closed: "}
 _TITLES = {
     AlertType.RUN_FAILED: "runs fail",
@@ -77,11 +80,9 @@ def html(about: Subject) -> str:
     )
     remedy = "" if about.told is Told.CLOSED else f"<p>{_escaped(about.remedy)}</p>"
     link = f'<p><a href="{escape(about.link)}">Open the alert</a></p>' if about.link else ""
-    return (
-        '<!doctype html><html lang="en"><head><meta charset="utf-8"></head>'
-        '<body style="font-family:sans-serif;color:#111">'
+    return _page(
         f"<p><strong>{_escaped(about.description)}</strong></p>{remedy}<table>{rows}</table>{link}"
-        f"<p><code>{escape(_command(about))}</code></p></body></html>"
+        f"<p><code>{escape(_command(about))}</code></p>"
     )
 
 
@@ -91,6 +92,27 @@ def chat(about: Subject) -> str:
     remedy = "" if about.told is Told.CLOSED else f"\n{about.remedy}"
     text = (told + remedy).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     return f"{text}\n{about.link or _command(about)}"
+
+
+def link_plain(url: str, until: datetime) -> str:
+    """The body, as text, of a mail to somebody who forgot their password."""
+    return f"{_ASKED}\n\n{url}\n\n{_until(until)}\n"
+
+
+def link_html(url: str, until: datetime) -> str:
+    """The same as HTML."""
+    return _page(f'<p>{_ASKED}</p><p><a href="{escape(url)}">Choose a new password</a></p><p>{_until(until)}</p>')
+
+
+def _until(until: datetime) -> str:
+    return f"It works once, until {until:%Y-%m-%d %H:%M} UTC. If it was not you, nothing needs to be done."
+
+
+def _page(body: str) -> str:
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"></head>'
+        f'<body style="font-family:sans-serif;color:#111">{body}</body></html>'
+    )
 
 
 def _facts(about: Subject) -> list[tuple[str, str]]:

@@ -13,8 +13,9 @@ from datetime import timedelta
 
 import structlog
 
+from tollbridge.domain.errors import NotFound
 from tollbridge.domain.flows import NoReply, Request
-from tollbridge.domain.letters import chat, html, is_address, plain, subject_line
+from tollbridge.domain.letters import LINK_SUBJECT, chat, html, is_address, link_html, link_plain, plain, subject_line
 from tollbridge.outbound.http import Http, Policy
 from tollbridge.outbound.mail import Mail, Mailer, NotSent
 from tollbridge.services import clock, telling, watching
@@ -67,7 +68,7 @@ class Lookout:
     async def _deliver(self, letter: Letter) -> None:
         try:
             async with asyncio.timeout(PATIENCE):
-                failed = await (self._mail(letter) if letter.channel is Channel.MAIL else self._post(letter))
+                failed = await (self._post(letter) if letter.channel is Channel.CHAT else self._mail(letter))
         except TimeoutError:
             failed = NotSent(f"no end within {PATIENCE:g} seconds")
         if failed is None:
@@ -83,18 +84,29 @@ class Lookout:
             return NotSent("this process knows no mail server (TOLLBRIDGE_SMTP_URL)")
         if not is_address(letter.recipient):
             return NotSent("that is no mail address", final=True)
-        about = telling.subject_of(letter, self._settings)
+        try:
+            subject, text, as_html = await self._written(letter)
+        except NotFound as gone:
+            return NotSent(str(gone), final=True)
         return await self._mailer.send(
             Mail(
                 id=letter.id,
-                thread=letter.alert_id,
+                thread=letter.alert_id or letter.id,
                 recipient=letter.recipient,
-                subject=subject_line(about),
-                text=plain(about),
-                html=html(about),
+                subject=subject,
+                text=text,
+                html=as_html,
                 at=letter.created_at,
             )
         )
+
+    async def _written(self, letter: Letter) -> tuple[str, str, str]:
+        """Subject, text and HTML."""
+        if letter.channel is Channel.LINK:
+            made = await telling.new_link(self._db, self._settings, letter)
+            return LINK_SUBJECT, link_plain(made.url, made.expires_at), link_html(made.url, made.expires_at)
+        about = telling.subject_of(letter, self._settings)
+        return subject_line(about), plain(about), html(about)
 
     async def _post(self, letter: Letter) -> NotSent | None:
         if not self._settings.alert_webhook:

@@ -80,11 +80,10 @@ async def overview_of(db: Database, caller: Caller) -> Overview:
     return Overview(states, counted_all, oldest, found, _grouped(held), steps)
 
 
-async def held_of(db: Database, caller: Caller, integration_id: str) -> Sequence[HeldGroup]:
-    """What is held in one integration."""
+async def held_of(db: Database, caller: Caller, integration_ids: Sequence[str]) -> Sequence[HeldGroup]:
+    """What is held in these integrations."""
     async with db.hot() as connection:
-        held = await overview.held(connection, caller.org_id)
-    return [group for group in _grouped(held) if group.integration_id == integration_id]
+        return _grouped(await overview.held(connection, caller.org_id, integration_ids))
 
 
 def _grouped(rows: Sequence[Mapping[str, object]]) -> list[HeldGroup]:

@@ -16,7 +16,7 @@ from datetime import datetime, timedelta
 
 from tollbridge.domain.access import Role
 from tollbridge.domain.audit import Action
-from tollbridge.domain.errors import Forbidden, NotFound, Refusal, TooMany, Unauthenticated
+from tollbridge.domain.errors import Conflict, Forbidden, NotFound, Refusal, TooMany, Unauthenticated
 from tollbridge.domain.people import (
     ADDRESS,
     KNOWN_FOR,
@@ -31,11 +31,11 @@ from tollbridge.services import audit, clock, users
 from tollbridge.services.caller import Caller
 from tollbridge.services.passwords import Passwords
 from tollbridge.services.tokens import hash_token, new_token
-from tollbridge.services.users import MadeLink
 from tollbridge.settings import Settings
-from tollbridge.store import records, sign_ins
+from tollbridge.store import outbox, records, sign_ins
 from tollbridge.store import users as rows
-from tollbridge.store.db import Database, Tx
+from tollbridge.store.db import Database, Tx, raw
+from tollbridge.store.outbox import Channel, Letter
 from tollbridge.store.records import Record
 from tollbridge.store.schema import users as table
 
@@ -159,8 +159,9 @@ class Sessions:
         """The caller; raises Unauthenticated where the session is over."""
         return (await self.visitor(token)).caller
 
-    async def visitor(self, token: str) -> Visitor:
-        """The caller with what a page shows of them; raises Unauthenticated where the session is over."""
+    async def visitor(self, token: str, *, acts: bool = True) -> Visitor:
+        """The caller with what a page shows of them; raises Unauthenticated where the session is over. Where `acts` is
+        false, somebody only has a page open, which keeps no session alive."""
         now = clock.now()
         async with self._db.transaction() as tx:
             found = await rows.session(tx, hash_token(token))
@@ -170,7 +171,7 @@ class Sessions:
             idle = now - session.seen_at
             if session.ends_at <= now or idle > self._settings.session_idle or users.ended(user["end_access"], now):
                 raise _signed_out()
-            if idle > SEEN:
+            if acts and idle > SEEN:
                 await rows.see(tx, session.id, now)
         return Visitor(
             _caller(user), session.id, user.id, users.full_name(user), user["mail"], session.way, session.ends_at
@@ -250,19 +251,23 @@ class Sessions:
             await rows.drop_links(tx, user.org_id, user.id, list(Purpose))
             await self._set_password(tx, fresh, kept, but=visitor.session_id)
 
-    async def forgotten(self, mail: str, address: str) -> MadeLink | None:
-        """A link to set a new password, to be mailed to its user, or None; the edge answers the same either way, and
-        waits for no mail. Raises TooMany."""
+    async def forgotten(self, mail: str, address: str) -> None:
+        """Have a link to set a new password mailed to its user, if there is one; whoever asks is not told which, and
+        waits for no mail. Raises TooMany, and Conflict where no mail is sent from here."""
         self._need_local()
+        if not self._settings.smtp_url:
+            raise Conflict("mail.off", "No mail is sent from here.", "Ask an administrator for a link.")
         mail, now = mail.strip().lower(), clock.now()
         async with self._db.transaction() as tx:
             limits = {_key("forgotten", mail): MAIL_FROM_ADDRESS, _key("address", network_of(address)): ADDRESS}
             if await sign_ins.take(tx, limits, now) is not None:
                 raise TooMany("sign_in.too_many", "There were too many attempts.", "Try again in a minute.")
             user = await rows.by_mail(tx, mail)
-        if user is None or user["accepted_at"] is None or users.ended(user["end_access"], now):
-            return None
-        return await users.make_link(self._db, self._settings, _caller(user), user.id, Purpose.RESET)
+            if user is not None and user["accepted_at"] is not None and not users.ended(user["end_access"], now):
+                letter = Letter(
+                    clock.new_id(), user.org_id, "", Channel.LINK, user["mail"], {"userId": user.id}, created_at=now
+                )
+                await outbox.add(await raw(tx), [letter])
 
     async def _set_password(self, tx: Tx, user: Record, kept: bytes, but: str | None = None) -> Record:
         now, caller = clock.now(), _caller(user)

@@ -1,4 +1,5 @@
-"""Who is told of an alert's change, and what became of each letter. Sends nothing: `engine.lookout` does.
+"""Who is told of an alert's change, what a letter about a forgotten password brings, and what became of each letter.
+Sends nothing: `engine.lookout` does.
 
 A change is written down as one notice in its own transaction. Here each notice becomes, in one transaction, one letter
 for each who is told: the organization-wide list, the integration's `notifyEmails`, the chat.
@@ -12,9 +13,12 @@ from datetime import datetime, timedelta
 
 from tollbridge.domain.alerts import AlertType, Severity, Told
 from tollbridge.domain.letters import Subject
+from tollbridge.domain.people import Purpose
 from tollbridge.domain.retry import backoff
 from tollbridge.services import clock
 from tollbridge.services.alerts import SYSTEM
+from tollbridge.services.caller import Caller
+from tollbridge.services.users import PRINCIPAL, MadeLink, make_link
 from tollbridge.settings import Settings
 from tollbridge.store import alerts as alert_rows
 from tollbridge.store import outbox, watching
@@ -91,7 +95,7 @@ async def not_sent(db: Database, letter: Letter, reason: str, *, final: bool, no
         return
     async with db.hot() as connection:
         refused = replace(letter, state=LetterState.REFUSED, error=reason, ended_at=now, due_at=now)
-        if await outbox.save(connection, refused):
+        if await outbox.save(connection, refused) and letter.alert_id:
             text = f"{letter.recipient} could not be told: {reason}"
             note = Note(letter.org_id, letter.alert_id, clock.new_id(), now, SYSTEM, text)
             await alert_rows.add_notes(connection, [note])
@@ -103,6 +107,13 @@ async def forget(db: Database, before: datetime) -> None:
     while more:
         async with db.hot() as connection:
             more = await outbox.forget(connection, before, FORGOTTEN_AT_ONCE)
+
+
+async def new_link(db: Database, settings: Settings, letter: Letter) -> MadeLink:
+    """The link that the letter brings; those before it stop working. Raises NotFound where its user was deleted."""
+    user_id = letter.content["userId"]
+    asking = Caller(letter.org_id, f"{PRINCIPAL}{user_id}")
+    return await make_link(db, settings, asking, user_id, Purpose.RESET)
 
 
 def subject_of(letter: Letter, settings: Settings) -> Subject:

@@ -1,4 +1,5 @@
-"""The outbox: what is to be told of alerts, written in the transaction of their change, sent by whoever claims it.
+"""The outbox: what is to be told of alerts, written in the transaction of their change, and links to new passwords;
+sent by whoever claims it.
 
 A notice (`channel` NOTICE) names nobody yet; it becomes one letter for each who is told. A letter is claimed by a
 growing fence, as runs are: who lost it can no longer say what became of it.
@@ -22,6 +23,8 @@ class Channel(StrEnum):
     NOTICE = "notice"
     MAIL = "mail"
     CHAT = "chat"
+    LINK = "link"
+    """A mail with a one-time link, which is made as it is sent: no letter holds one."""
 
 
 class LetterState(StrEnum):
@@ -35,7 +38,8 @@ class LetterState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """One thing to be told to one recipient; `content` is what there is to tell."""
+    """One thing to be told to one recipient; `content` is what there is to tell. `alert_id` is empty where it is of no
+    alert."""
 
     id: str
     org_id: str

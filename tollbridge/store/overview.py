@@ -42,8 +42,11 @@ async def runs_since(connection: Connection, org_id: str, since: datetime) -> Ma
     return {row["state"]: row["count"] for row in rows}
 
 
-async def held(connection: Connection, org_id: str) -> Sequence[Mapping[str, Any]]:
-    """The held runs by integration, reason and currency, with their sums and the oldest of each."""
+async def held(
+    connection: Connection, org_id: str, integration_ids: Sequence[str] | None = None
+) -> Sequence[Mapping[str, Any]]:
+    """The held runs, of all integrations or of these, by integration, reason and currency: sums, and the oldest of
+    each."""
     rows: Sequence[Mapping[str, Any]] = await connection.fetch(
         """
         SELECT r.integration_id, i.name, r.hold_reason, coalesce(r.currency, b.currency) AS currency,
@@ -51,10 +54,11 @@ async def held(connection: Connection, org_id: str) -> Sequence[Mapping[str, Any
         FROM integrations i
         JOIN runs r ON r.integration_id = i.id AND r.state = 'held'
         LEFT JOIN bills b ON r.entity_type = 'Bill' AND b.org_id = r.org_id AND b.id = r.entity_id
-        WHERE i.org_id = $1
+        WHERE i.org_id = $1 AND ($2::text[] IS NULL OR i.id = ANY($2))
         GROUP BY 1, 2, 3, 4 ORDER BY min(r.created_at)
         """,
         org_id,
+        integration_ids,
     )
     return rows
 

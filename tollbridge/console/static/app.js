@@ -103,7 +103,7 @@ if (regions.length || news) {
   stream.addEventListener("changed", async () => {
     if (first) { first = false; if (!run) return; }
     if (news) { news.hidden = false; return; }
-    const answer = await fetch(location.href, { headers: { accept: "text/html" } });
+    const answer = await fetch(location.href, { headers: { accept: "text/html", "tollbridge-watching": "1" } });
     if (!answer.ok || answer.redirected) return;
     const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
     for (const region of document.querySelectorAll("[data-live]")) {
