@@ -17,6 +17,7 @@ BENCHMARKS = {
     "ingest": ingest.run,
     "growth": growth.run,
     "webhooks": webhooks.run,
+    "memory": webhooks.memory,
     "console": console.run,
 }
 
@@ -27,7 +28,8 @@ def main() -> None:
     parser.add_argument(
         "--size",
         type=int,
-        help="of one benchmark: bills (runs, ingest), seconds (limits), runs (growth, console), webhooks",
+        help="of one benchmark: bills (runs, ingest), seconds (limits), runs (growth, console), notifications"
+        " (webhooks, memory)",
     )
     given = parser.parse_args()
     sized = {} if given.size is None else {"size": given.size}

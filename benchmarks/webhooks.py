@@ -34,6 +34,8 @@ CELERY_MOST = 2000
 PADDING = "x" * 560
 """Makes a message 1 KB long."""
 PER_SECOND, SECONDS = 200, 5
+AT_ONCE = 10_000
+"""Events that are taken in by one import, where there are many."""
 RECEIVERS, DOWN = 20, 2
 """Beside so many receivers one more hangs, and so many of them answer 500."""
 LEASE = "5"
@@ -58,6 +60,33 @@ async def run(size: int = 20_000) -> dict[str, Any]:
         "beside_bad_receivers_p99_ms": beside[1],
         **killed,
     }
+
+
+async def memory(size: int = 200_000) -> dict[str, Any]:
+    """The most memory that one worker takes for a twentieth of `size` notifications, and another for all of them."""
+    async with stage() as it:
+        with receiver(it.folder) as url:
+            await _connect(it, [url])
+            counts = (size // 20, size)
+            peaks = [await _peak(it, f"of{count}", count) for count in counts]
+    return {
+        "deliveries": counts,
+        "rss_mb": [round(peak) for peak in peaks],
+        "growth": round(peaks[1] / peaks[0] - 1, 3),
+    }
+
+
+async def _peak(it: Stage, name: str, count: int) -> float:
+    """The most memory of a worker, in MB, until all are delivered."""
+    for part in range(0, count, AT_ONCE):
+        await _accept(it, f"{name}-{part}", min(AT_ONCE, count - part))
+    deadline = time.monotonic() + 2 * PATIENCE
+    with it.worker("http://127.0.0.1") as worker:
+        while await it.parts.db.pool.fetchval("SELECT EXISTS (SELECT FROM runs WHERE state <> 'delivered')"):
+            if not worker.running or time.monotonic() > deadline:
+                raise RuntimeError(f"the notifications were not delivered; {worker.log.read_text()[-1500:]}")
+            await asyncio.sleep(1)
+        return worker.peak_memory
 
 
 async def _speed(it: Stage, size: int) -> dict[str, Any]:
