@@ -11,12 +11,13 @@ import pytest
 from tests.services.test_alerts import REFUSED, all_of, told
 from tests.services.test_safety import add_accounts, errors, is_enabled
 from tests.services.test_watching import look
-from tests.services.world import CALLER, LIMITS, NOW, World
+from tests.services.world import CALLER, LIMITS, NOW, ORG, World
 from tollbridge.domain.alerts import AlertState, AlertType, Severity
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import Checked
 from tollbridge.domain.runs import HoldReason, RunState
 from tollbridge.services import clock, credentials, runs, work
+from tollbridge.services.run_log import held_for, text_of
 from tollbridge.services.work import Settlement
 from tollbridge.store.db import connected
 
@@ -100,6 +101,22 @@ async def test_a_repaired_credential_releases_all_in_one_act_and_in_order(world:
     await world.deliver(first)
     await world.deliver(second, "in_2")
     await world.deliver(other, "in_3")
+
+
+async def test_a_run_remembers_for_how_long_it_was_held_and_for_which_cause(world: World) -> None:
+    first, second = await world.send("one", "a"), await world.send("two", "b")
+    (claimed,) = await world.claim(first)
+    await world.settle(claimed, REFUSED)
+    assert await world.claim(second) == []
+    world.later(hours=31)
+    await check(world, WORKS)
+    (hold,) = (await world.run(first)).holds or ()
+    assert (hold["reason"], hold["note"]) == ("unauthorized", REFUSED.message)
+    assert held_for(hold).startswith("Held 31 h, until ")
+    assert ": credential" in held_for(hold)
+    await world.deliver(first)
+    async with world.db.transaction() as tx:
+        assert "Held 31 h" in text_of(await runs.run_log(tx, ORG, first))
 
 
 @pytest.mark.parametrize("known", ["VALID", "INVALID"])

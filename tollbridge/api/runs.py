@@ -210,6 +210,7 @@ def run_of(run: Run) -> dict[str, Any]:
         "currency": run.currency,
         "choices": run.offers,
         "decision": run.decision,
+        "holds": run.holds,
     }
     return {name: value for name, value in values.items() if value is not None}
 

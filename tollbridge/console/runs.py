@@ -13,6 +13,7 @@ from tollbridge.domain.errors import FAULTS, FaultKind, NotFound
 from tollbridge.domain.runs import Flow, RunState, RunStatus
 from tollbridge.services import bills, changes, integrations, runs, systems
 from tollbridge.services.accounts import ACCOUNTS
+from tollbridge.services.run_log import held_for
 from tollbridge.services.runs import Run
 
 router = APIRouter()
@@ -86,6 +87,7 @@ async def show_run(visit: MayRead, id: str) -> Response:
         run=run,
         bars=bars(log.steps),
         curl=curl,
+        held_for=held_for,
         remedy=_remedy(run),
         replayable=_replayable(run),
         tries=[each for each in tries.data if each.integration_id == run.integration_id],

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from datetime import datetime
+from collections.abc import Iterator, Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
 from tollbridge.domain import json_text
 from tollbridge.domain.money import plain
+from tollbridge.domain.runs import HoldReason
 from tollbridge.services.runs import LoggedStep, Run, RunLog
+
+_CAUSES = {
+    HoldReason.UNAUTHORIZED: "credential",
+    HoldReason.DISCONNECTED: "no valid credential",
+    HoldReason.DISABLED: "integration disabled",
+    HoldReason.CHANGED: "the bill changed after it was sent",
+    HoldReason.PAUSED: "all sending paused",
+    HoldReason.RECOVERING: "webhook being brought back",
+}
 
 
 def text_of(log: RunLog) -> str:
@@ -34,6 +44,8 @@ def _head(run: Run) -> Iterator[str]:
         yield f"Replays run {run.replay_of}"
     if run.decision:
         yield f"Decided {run.decision['at']} by {run.decision['by']}: {json_text.dump(run.decision)}"
+    for hold in run.holds or ():
+        yield held_for(hold)
     for offer in run.offers or ():
         yield f"Choice {offer['choice']}: {offer['text']}"
     if run.external_id:
@@ -43,6 +55,16 @@ def _head(run: Run) -> Iterator[str]:
     for word, text in (("Error", run.error), ("Hint", run.hint), ("Note", run.note)):
         if text:
             yield f"{word}: {text}"
+
+
+def held_for(hold: Mapping[str, Any]) -> str:
+    """How long a run was held, and for which cause."""
+    since, until = (datetime.fromisoformat(hold[name]) for name in ("since", "until"))
+    minutes = round((until - since) / timedelta(minutes=1))
+    long = f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"
+    cause = _CAUSES.get(hold["reason"], hold["reason"])
+    told = f" ({hold['note']})" if hold.get("note") else ""
+    return f"Held {long}, until {_at(until)}: {cause}{told}"
 
 
 def _step(step: LoggedStep) -> Iterator[str]:

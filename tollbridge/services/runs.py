@@ -36,7 +36,8 @@ SILENCE = timedelta(seconds=30)
 class Run:
     """One run, with its state in our words and its status in the wire's.
 
-    `offers` are the choices that a person has about a bill that changed after it was sent, `decision` what was decided.
+    `offers` are the choices that a person has about a bill that changed after it was sent, `decision` what was decided;
+    `holds` are the times for which it was held before it went on: reason, since, until, note.
     """
 
     id: str
@@ -72,6 +73,7 @@ class Run:
     note: str | None
     offers: Sequence[Any] | None
     decision: Any
+    holds: Sequence[Any] | None
     started_at: datetime | None
     completed_at: datetime | None
     event_id: str | None

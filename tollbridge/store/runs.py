@@ -235,12 +235,12 @@ async def settle(connection: Connection, runs: Sequence[Settled], now: datetime)
 async def decide(connection: Connection, run_id: str, decision: str, now: datetime) -> None:
     """Queue the held run with what was decided (JSON); it looks anew at what stands there. Its lane must be locked."""
     await connection.execute(
-        """
-        UPDATE runs SET state = 'queued', decision = $2::jsonb, offers = NULL, hold_reason = NULL, fault_kind = NULL,
-            fault_code = NULL, error = NULL, hint = NULL, note = NULL, started_at = NULL, due_at = $3, updated_at = $3,
-            version = version + 1
+        f"""
+        UPDATE runs SET state = 'queued', {held_until("$3")}, decision = $2::jsonb, offers = NULL, hold_reason = NULL,
+            fault_kind = NULL, fault_code = NULL, error = NULL, hint = NULL, note = NULL, started_at = NULL,
+            due_at = $3, updated_at = $3, version = version + 1
         WHERE id = $1
-        """,
+        """,  # noqa: S608 (constants)
         run_id,
         decision,
         now,
@@ -271,6 +271,13 @@ async def end_unstarted(
     return ids
 
 
+def held_until(now: str) -> str:
+    """What an update that lets a held run go on notes of the hold, which began when the run was changed last; `now` is
+    the parameter with the present moment."""
+    return f"""holds = coalesce(holds, '[]') || jsonb_strip_nulls(jsonb_build_object('reason', hold_reason,
+            'since', updated_at, 'until', {now}::timestamptz, 'note', coalesce(error, note)))"""
+
+
 async def release_held(
     connection: Connection, held: Sequence[tuple[str, str]], reasons: Sequence[HoldReason], now: datetime
 ) -> int:
@@ -289,13 +296,13 @@ async def release_held(
     ids = {row["lane"] for row in candidates}
     await lanes.lock(connection, ids)
     rows = await connection.fetch(
-        """
-        UPDATE runs SET state = 'queued', hold_reason = NULL, fault_kind = NULL, fault_code = NULL, error = NULL,
-            hint = NULL, note = NULL, due_at = $4, updated_at = $4, version = version + 1
+        f"""
+        UPDATE runs SET state = 'queued', {held_until("$4")}, hold_reason = NULL, fault_kind = NULL, fault_code = NULL,
+            error = NULL, hint = NULL, note = NULL, due_at = $4, updated_at = $4, version = version + 1
         WHERE state = 'held' AND hold_reason = ANY($3::text[]) AND lane = ANY($5::text[])
           AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         RETURNING id
-        """,
+        """,  # noqa: S608 (constants)
         [org_id for org_id, _ in held],
         [integration_id for _, integration_id in held],
         reasons,
@@ -309,11 +316,11 @@ async def release_held(
 async def release_one(connection: Connection, run_id: str, now: datetime) -> str | None:
     """Queue a held run; answers where it goes. Its lane must be locked already."""
     destination: str | None = await connection.fetchval(
-        """
-        UPDATE runs SET state = 'queued', hold_reason = NULL, fault_kind = NULL, fault_code = NULL, error = NULL,
-            hint = NULL, note = NULL, due_at = $2, updated_at = $2, version = version + 1
+        f"""
+        UPDATE runs SET state = 'queued', {held_until("$2")}, hold_reason = NULL, fault_kind = NULL, fault_code = NULL,
+            error = NULL, hint = NULL, note = NULL, due_at = $2, updated_at = $2, version = version + 1
         WHERE id = $1 AND state = 'held' RETURNING destination_id
-        """,
+        """,  # noqa: S608 (constants)
         run_id,
         now,
     )

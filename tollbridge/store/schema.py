@@ -278,6 +278,7 @@ runs = Table(
     _col("note", Text, nullable=True),
     _col("offers", JSONB, nullable=True),
     _col("decision", JSONB, nullable=True),
+    _col("holds", JSONB, nullable=True),
     _col("worked_seconds", Float),
     _when("limited_since", nullable=True),
     _when("started_at", nullable=True),

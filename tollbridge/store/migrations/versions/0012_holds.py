@@ -1,0 +1,10 @@
+"""Why and how long a run was held before it went on."""
+
+from alembic import op
+
+revision = "0012"
+down_revision = "0007"
+
+
+def upgrade() -> None:
+    op.execute("ALTER TABLE runs ADD COLUMN holds jsonb")
