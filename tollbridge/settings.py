@@ -82,6 +82,10 @@ class Settings:
         tuple[IPv4Network | IPv6Network, ...],
         "Networks of your own that webhooks may reach although they are not public: 10.20.0.0/16,fd12:3456::/32.",
     ] = ()
+    trusted_proxies: Annotated[
+        tuple[IPv4Network | IPv6Network, ...],
+        "Where your reverse proxies are: who asked is taken from their X-Forwarded-For. Nobody else's is believed.",
+    ] = (IPv4Network("127.0.0.1/32"),)
     allow_http: Annotated[bool, "true: webhooks may use http:// as well."] = False
     echo_webhook_secrets: Annotated[
         bool,
