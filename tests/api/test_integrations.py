@@ -176,3 +176,28 @@ async def test_the_names_that_an_option_can_be_set_to_are_told(api: httpx.AsyncC
     assert await send(api, "GET", f"{values}/sendFrom") == []
     answer = await api.get(f"{values}/splitUsageLine")
     assert (answer.status_code, answer.json()["hint"]) == (400, "Did you mean splitUsageLines?")
+
+
+async def test_an_integration_is_continued_after_a_look_at_what_was_sent(api: httpx.AsyncClient) -> None:
+    options = {"firstSends": 3, "volumeGuard": True}
+    made = (await api.post("integrationconfigs", json=STRIPE | {"configData": options})).json()
+    path = f"integrationconfigs/{made['id']}/continue"
+    nothing = {"count": 0, "totals": {}}
+    told = {
+        "waiting": True,
+        "firstSends": 3,
+        "months": [],
+        "sent": {**nothing, "delivered": 0, "latest": []},
+        "heldRuns": nothing,
+    }
+    assert (await api.get(path)).json() == told
+    assert (await api.post(path)).json() == told | {"released": 0}
+    again = await api.post(path)
+    assert (again.status_code, again.json()["code"]) == (409, "integration.not_waiting")
+    assert not (await api.get(path)).json()["waiting"]
+    assert (await api.get("integrationconfigs/none/continue")).status_code == 404
+
+
+async def test_nothing_waits_by_itself_where_nothing_is_said(api: httpx.AsyncClient) -> None:
+    made = (await api.post("integrationconfigs", json=STRIPE)).json()
+    assert not (await api.get(f"integrationconfigs/{made['id']}/continue")).json()["waiting"]

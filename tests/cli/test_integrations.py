@@ -67,3 +67,15 @@ def test_all_sending_is_paused_and_resumed(environ: dict[str, str], cli: Callabl
         assert (told["paused"], told["reason"], told["heldRuns"]) == (True, "Closing the books", 0)
         assert cli("resume").stdout == "Sending goes on, with 0 that were held.\n"
         assert cli("resume").returncode == 4
+
+
+def test_an_integration_that_waits_for_a_look_is_continued(environ: dict[str, str], cli: Callable[..., Done]) -> None:
+    with running(environ, "serve", "--port", "0") as (_, url):
+        init(cli, url)
+        cli("integrations", "create", "--system", "stripe-test", "--name", "Invoices", "--set", "firstSends=3")
+        asked = cli("integrations", "continue", "Invoices")
+        assert asked.returncode == 2
+        assert "Sent first are 3, then it waits." in asked.stderr
+        assert "--yes" in asked.stderr
+        assert cli("integrations", "continue", "Invoices", "--yes").stdout == "Runs on their way: 0\n"
+        assert "does not wait" in cli("integrations", "continue", "Invoices", "--yes").stderr

@@ -138,3 +138,15 @@ async def test_every_answer_forbids_what_is_not_ours(browser: Browser) -> None:
     assert "default-src 'none'" in answer.headers["content-security-policy"]
     assert "style=" not in answer.text
     assert answer.headers["cache-control"] == "no-store"
+
+
+async def test_what_is_made_here_sends_three_bills_first_and_is_continued_after_a_look(browser: Browser) -> None:
+    page = await browser.open("/integrations/stripe_test/new?entityType=Bill")
+    fields = page.form("Create integration").fields
+    assert (fields["option.firstSends"], fields["option.volumeGuard"]) == ("3", "true")
+    details = await configured(browser)
+    assert "It sends 3 bills first, then waits." in details.text
+    assert "Sent: 0, delivered of them: 0." in details.text
+    gone_on = await browser.send(details, "Continue")
+    assert "It goes on: 0 held bills are sent." in gone_on.text
+    assert "then waits" not in gone_on.text

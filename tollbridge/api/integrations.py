@@ -22,11 +22,13 @@ from tollbridge.api.wire import (
     timestamp,
 )
 from tollbridge.domain.runs import RunStatus
-from tollbridge.services import dispatch, integrations, previews, systems
+from tollbridge.services import dispatch, guarding, integrations, previews, systems
 from tollbridge.services.dispatch import InScope
+from tollbridge.services.guarding import Month, Waiting
 from tollbridge.services.integrations import Integration, Standing, Trouble
 from tollbridge.services.parts import Parts
 from tollbridge.store.events import Stored
+from tollbridge.store.guards import Sent
 from tollbridge.store.records import Record
 
 router = APIRouter(prefix=f"{ORG}/integrationconfigs", tags=["Integration configurations"])
@@ -128,6 +130,21 @@ async def disable_integration(parts: TheParts, caller: MayConfigure, id: str, bo
     return Json(_with_run(parts, await integrations.disable(parts.db, caller, id, body)))
 
 
+@router.get("/{id}/continue", openapi_extra=BARE)
+async def retrieve_waiting(parts: TheParts, caller: MayRead, id: str) -> Json:
+    """What waits for a look at what was sent: the bills with their links, the sums of the delivered, and what is held
+    behind them."""
+    return Json(_waiting(await guarding.waiting(parts.db, caller, id)))
+
+
+@router.post("/{id}/continue", openapi_extra=BARE)
+async def continue_integration(parts: TheParts, caller: MayDeliver, id: str) -> Json:
+    """Send on after a look: first sends are over, and months that are stopped go on. Answers what there was to look
+    at, and how many runs were `released`."""
+    found, released = await guarding.go_on(parts.db, caller, id)
+    return Json({**_waiting(found), "released": released})
+
+
 @router.post("/{id}/send", openapi_extra=BARE)
 async def send_existing(parts: TheParts, caller: MayDeliver, id: str) -> Json:
     """Make a run for every bill in scope that was never delivered and has none under way."""
@@ -178,6 +195,48 @@ def _trouble(trouble: Trouble) -> dict[str, Any]:
         "errorEvents": {"count": trouble.errors, "latest": [_error(each) for each in trouble.latest]},
         "heldRuns": {"count": trouble.held.count, "totals": dict(trouble.held.totals)},
     }
+
+
+def _waiting(found: Waiting) -> dict[str, Any]:
+    return {
+        "waiting": found.any,
+        "firstSends": found.first,
+        "months": [_month(month) for month in found.months],
+        "sent": {
+            "count": found.sent_count,
+            "delivered": found.delivered_count,
+            "totals": dict(found.totals),
+            "latest": [_sent(each) for each in found.sent],
+        },
+        "heldRuns": {"count": found.held.count, "totals": dict(found.held.totals)},
+    }
+
+
+def _month(month: Month) -> dict[str, Any]:
+    told = {
+        "month": month.period,
+        "reason": month.volume.stopped,
+        "count": month.volume.bills,
+        "totals": dict(month.volume.sums),
+    }
+    if month.last is None:
+        return told
+    return told | {"last": {"month": month.last_period, "count": month.last.bills, "totals": dict(month.last.sums)}}
+
+
+def _sent(each: Sent) -> dict[str, Any]:
+    told = {
+        "billId": each.bill_id,
+        "accountId": each.account_id,
+        "runId": each.run_id,
+        "state": each.state,
+        "externalId": each.external_id,
+        "url": each.url,
+        "total": each.total,
+        "currency": each.currency,
+        "dtCompleted": timestamp(each.completed_at),
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _error(stored: Stored) -> dict[str, Any]:

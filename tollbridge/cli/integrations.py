@@ -194,6 +194,55 @@ def _ask(held: dict[str, Any]) -> HeldChoice:
     return HeldChoice(typer.prompt("Send it in order, or drop it?", type=Choice(list(HeldChoice)), err=True))
 
 
+@app.command("continue")
+def continue_(
+    integration: Named,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Send on after a look at what was sent first, or at a month that is much larger than the last.
+
+    Example: tollbridge integrations continue Invoices
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    chosen = _chosen(client, integration)
+    if not yes:
+        found = client.call("GET", "integrationconfigs", chosen, "continue")
+        _say_waiting(found)
+        held = found["heldRuns"]
+        _confirm(f"Send on, with the {held['count']} that {'is' if held['count'] == 1 else 'are'} held", held["totals"])
+    made = client.call("POST", "integrationconfigs", chosen, "continue")
+    if as_json:
+        put_json(made)
+    else:
+        put(f"Runs on their way: {made['released']}")
+
+
+def _say_waiting(found: dict[str, Any]) -> None:
+    """What there is to look at before an integration is continued."""
+    if found.get("firstSends"):
+        say(f"Sent first are {found['firstSends']}, then it waits.")
+    for month in found["months"]:
+        say(f"{month['reason']}.")
+    sent = found["sent"]
+    say(f"Sent: {sent['count']}, delivered of them: {sent['delivered']}{_in_brackets(sent['totals'])}")
+    for each in sent["latest"]:
+        total = f"{plain(Decimal(each['total']))} {each['currency']}" if "total" in each else ""
+        where = each.get("url") or each.get("externalId") or f"run {each['runId']}"
+        say(f"  {each['billId']}  {each['state']}  {total}  {where}")
+
+
+def _confirm(question: str, totals: dict[str, Any]) -> None:
+    """Go on only where somebody says yes; refused where nobody can be asked."""
+    asked = f"{question}{_in_brackets(totals)}?"
+    if not sys.stdin.isatty():
+        raise typer.BadParameter(f"{asked} Say so with --yes")
+    typer.confirm(asked, err=True, abort=True)
+
+
 @app.command()
 def send(
     integration: Named,

@@ -16,7 +16,7 @@ from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
 from tollbridge.domain.runs import HeldChoice
-from tollbridge.services import clock, credentials, dispatch, integrations, overview, previews, runs, systems
+from tollbridge.services import clock, credentials, dispatch, guarding, integrations, overview, previews, runs, systems
 from tollbridge.services.integrations import Integration
 from tollbridge.services.systems import Destination
 from tollbridge.store.records import Record
@@ -24,6 +24,8 @@ from tollbridge.store.records import Record
 router = APIRouter()
 
 _RUNS_SHOWN = 10
+FIRST_SENDS = 3
+"""Bills that a configuration made here sends first, unless it says otherwise."""
 _CREDENTIALS_SHOWN = 200
 LAYERS = {"global": "For every integration", "entity": "For every system", "destination": "For this system"}
 """The panels of the form, by the layers of options."""
@@ -34,7 +36,9 @@ async def new_configuration(visit: MayConfigure, system: str, entityType: str = 
     tile = await tile_of(visit, system)
     entity_type = entityType or tile.destination.connector.entity_types[0]
     # Who begins today rarely wants the bills of the years before to be sent.
-    values = {"sendFrom": clock.now().date().isoformat()} if entity_type == "Bill" else {}
+    # And whoever sends for the first time wants to look at what came of it before the rest goes out.
+    today = clock.now().date().isoformat()
+    values = {"sendFrom": today, "firstSends": FIRST_SENDS, "volumeGuard": True} if entity_type == "Bill" else {}
     return await _form(visit, tile.destination, entity_type, values, {})
 
 
@@ -64,6 +68,7 @@ async def details(visit: MayRead, id: str) -> Response:
         destination=systems.find(found.record["system"]),
         runs=latest.data,
         held=await overview.held_of(visit.parts.db, visit.caller, [id]),
+        waiting=await guarding.waiting(visit.parts.db, visit.caller, id),
         usable=await _usable(visit, found.record),
         credential=await _credential(visit, found.record),
         config=found.record.body.get("configData", {}),
@@ -136,6 +141,16 @@ async def enable(visit: MayConfigure, id: str) -> Response:
     await integrations.enable(visit.parts.db, visit.caller, id, {"held": held.value})
     what = "dropped; its runs say so." if held is HeldChoice.DROP else "being sent."
     return visit.go(f"/configurations/{id}", f"It is enabled again: what was held is {what}")
+
+
+@router.post("/configurations/{id}/continue")
+async def go_on(visit: MayDeliver, id: str) -> Response:
+    """Send on after a look at what was sent."""
+    await visit.form()
+    _, released = await guarding.go_on(visit.parts.db, visit.caller, id)
+    return visit.go(
+        f"/configurations/{id}", f"It goes on: {released} held bill{'s are' if released != 1 else ' is'} sent."
+    )
 
 
 @router.post("/configurations/{id}/send")

@@ -33,6 +33,7 @@ class Action(StrEnum):
     RESUME = "RESUME"
     SEND = "SEND"
     DECIDE = "DECIDE"
+    CONTINUE = "CONTINUE"
     REPLAY = "REPLAY"
     SEND_TEST = "SEND_TEST"
     RESEND = "RESEND"

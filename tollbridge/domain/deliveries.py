@@ -105,6 +105,8 @@ HELD = {
     HoldReason.DISCONNECTED: "The integration has no valid credential; give it one and the bill is sent.",
     HoldReason.CHANGED: "The bill changed after an earlier version was sent; a person decides what follows.",
     HoldReason.PAUSED: "All sending is paused; it is sent when that is resumed.",
+    HoldReason.FIRST_SENDS: "The first bills of the integration wait for a look; continue it and the bill is sent.",
+    HoldReason.VOLUME: "Its month is much larger than the last; continue the integration and the bill is sent.",
     HoldReason.RECOVERING: "The webhook is being brought back; it is sent in its turn.",
 }
 """Why a run is held, and the way out."""

@@ -17,6 +17,8 @@ from tollbridge.domain.changes import Correction, MoneyTo, OnChange
 
 Layer = TypeVar("Layer", bound="Options")
 
+MOST_FIRST_SENDS = 1000
+"""Bills that an integration can be set to send first, at most."""
 MOST_ERRORS = 1_000_000
 """After which an integration can be set to be disabled, at most."""
 
@@ -99,6 +101,22 @@ class BillOptions(Options):
         date | None,
         Field(description="The cut-over: bills dated before this day are never sent. Empty: no bill is too old."),
     ] = None
+    first_sends: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=MOST_FIRST_SENDS,
+            description="Send so many bills, then wait until somebody had a look at them and continues the "
+            "integration. 0: do not wait. A new number begins anew.",
+        ),
+    ] = 0
+    volume_guard: Annotated[
+        bool,
+        Field(
+            description="Wait until somebody continues the integration where the bills of a calendar month come to "
+            "more than twice those of the last one, by count or by the sum of a currency."
+        ),
+    ] = False
     split_usage_lines: Annotated[
         Split,
         Field(description="Join usage lines: one per bill, per product, per aggregation, or keep each line."),

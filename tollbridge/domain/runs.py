@@ -56,6 +56,10 @@ class HoldReason(StrEnum):
     """The bill changed or was deleted after it was delivered: a person chooses what is done about what stands there."""
     PAUSED = "paused"
     """All sending of the organization is paused."""
+    FIRST_SENDS = "first_sends"
+    """The first bills of the integration were sent; the others wait for a look at them."""
+    VOLUME = "volume"
+    """Its month is much larger than the last one."""
     RECOVERING = "recovering"
     """The webhook is being brought back; the notification goes out in its turn, or when that goes on."""
 

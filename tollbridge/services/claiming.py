@@ -19,8 +19,9 @@ from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import BillOptions, CredentialStatus, Mappings, correction_of, read_layer
 from tollbridge.domain.runs import Flow, HoldReason, RunState
 from tollbridge.domain.safety import told_disabled, told_paused
+from tollbridge.services import guarding
 from tollbridge.services.sealing import open_fields, open_reply
-from tollbridge.store import claims, lanes, ledger, recording
+from tollbridge.store import claims, guards, lanes, ledger, recording
 from tollbridge.store import runs as rows
 from tollbridge.store.claims import Credential, Integration, StoredMapping
 from tollbridge.store.db import Connection
@@ -104,6 +105,7 @@ async def claim_due(
     connection: Connection, vault: Vault, run_ids: Sequence[str], worker_id: str, now: datetime, lease: timedelta
 ) -> list[Claimed]:
     """See `services.work.claim`."""
+    guarded = await guards.lock_of(connection, run_ids)
     holders = await lanes.lock_of(connection, run_ids)
     due = [
         run
@@ -118,6 +120,8 @@ async def claim_due(
     starting = _startable(candidates, books, resting)
     bills = await _bills(connection, starting, resting)
     starting = [each for each in starting if each.run["flow"] == Flow.CHECK or each.id in bills]
+    waits = await guarding.hold_back(connection, guarded, [each.run for each in starting], resting)
+    starting = [each for each in starting if each.id not in waits]
     await rows.put_to_rest(connection, resting, now)
     if not starting:
         return []

@@ -26,7 +26,7 @@ from tollbridge.domain.fields import (
 from tollbridge.domain.integrations import CredentialStatus, GlobalOptions, IntegrationStatus, read_layer
 from tollbridge.domain.runs import HeldChoice
 from tollbridge.domain.safety import Rule, Streak
-from tollbridge.services import alerts, audit, clock, dispatch, links, runs, systems
+from tollbridge.services import alerts, audit, clock, dispatch, guarding, links, runs, systems
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import InScope
 from tollbridge.services.entities import check_version, load, missing
@@ -124,6 +124,9 @@ async def create(db: Database, caller: Caller, body: Any) -> Integration:
     async with db.transaction() as tx:
         record = await _connected(tx, record)
         await _check_users(tx, record)
+        record = record.with_columns(
+            **await guarding.columns_of(tx, caller.org_id, record.id, kept["configData"], None)
+        )
         await records.add(tx, integrations, record)
         return await _saved(tx, record)
 
@@ -137,7 +140,11 @@ async def update(db: Database, caller: Caller, id: str, body: Any) -> Integratio
         changed = record.changed(clock.now(), caller.principal, body=kept, **columns)
         changed = await _connected(tx, changed)
         await _check_users(tx, changed)
+        guard = await guarding.columns_of(tx, caller.org_id, id, kept["configData"], record)
+        changed = changed.with_columns(**guard)
         await records.save(tx, integrations, changed)
+        if guarding.differ(record.body["configData"], kept["configData"]):
+            await guarding.release(await raw(tx), caller.org_id, id, clock.now())
         return await _saved(tx, changed)
 
 

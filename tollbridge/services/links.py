@@ -5,8 +5,6 @@ A link uses the webhook's credential; it has none of its own to choose.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from tollbridge.domain.errors import Conflict, Invalid
 from tollbridge.domain.fields import shown
 from tollbridge.store import integrations, records
@@ -40,7 +38,7 @@ async def connect(tx: Tx, record: Record) -> Record:
             f"Change the integration configuration {other} instead.",
             "destinationId",
         )
-    return replace(record, columns={**record.columns, "credential_id": webhook["credential_id"]})
+    return record.with_columns(credential_id=webhook["credential_id"])
 
 
 async def _named(

@@ -13,7 +13,7 @@ from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Outcome
 from tollbridge.domain.people import KNOWN_FOR
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
-from tollbridge.services import clock
+from tollbridge.services import clock, guarding
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
@@ -137,6 +137,7 @@ async def sweep(db: Database, now: datetime) -> int:
         reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED, HoldReason.PAUSED)
         await rows.release_held(connection, await claims.wrongly_held(connection), reasons, now)
         await notifying.release_held(connection, await notifying.wrongly_held(connection), now)
+        await guarding.sweep(connection, now)
         lost = await jobs.due_without_job(connection, now, SWEPT_AT_ONCE)
         await jobs.enqueue(connection, lost, now)
         return len(lost)

@@ -27,25 +27,27 @@ class Link:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """Runs of an integration that are held since it is disabled, with the sums of their bills by currency."""
+    """Held runs of an integration, with the sums of their bills by currency."""
 
     count: int
     totals: Mapping[str, Decimal]
 
 
-async def held(connection: Connection, org_id: str, id: str) -> Held:
-    """What is held of the integration since it is disabled."""
+async def held(
+    connection: Connection, org_id: str, id: str, reasons: Sequence[HoldReason] = (HoldReason.DISABLED,)
+) -> Held:
+    """What is held of the integration for one of these reasons, else since it is disabled."""
     rows = await connection.fetch(
         """
         SELECT b.currency, count(*) AS count, sum(b.total) AS total
         FROM runs r LEFT JOIN bills b
             ON r.entity_type = 'Bill' AND r.flow = 'deliver' AND (b.org_id, b.id) = (r.org_id, r.entity_id)
-        WHERE r.org_id = $1 AND r.integration_id = $2 AND r.state = 'held' AND r.hold_reason = $3
+        WHERE r.org_id = $1 AND r.integration_id = $2 AND r.state = 'held' AND r.hold_reason = ANY($3::text[])
         GROUP BY b.currency ORDER BY b.currency
         """,
         org_id,
         id,
-        HoldReason.DISABLED,
+        reasons,
     )
     totals = {row["currency"]: row["total"] for row in rows if row["currency"] is not None}
     return Held(sum(row["count"] for row in rows), totals)

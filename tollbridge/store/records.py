@@ -52,6 +52,10 @@ class Record:
             columns={**self.columns, **columns},
         )
 
+    def with_columns(self, **columns: Any) -> Record:
+        """The same version with other columns."""
+        return replace(self, columns={**self.columns, **columns})
+
 
 @dataclass(frozen=True, slots=True)
 class Page:

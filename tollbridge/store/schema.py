@@ -222,6 +222,9 @@ integrations = _record(
     _when("probe_at", nullable=True),
     _col("probe_seconds", Float, nullable=True),
     _id("probe_run_id", nullable=True),
+    _col("first_round", Integer),
+    _col("first_waiting", Boolean),
+    Column("volumes", JSONB(none_as_null=True), nullable=True),
     audited="Integration",
 )
 webhooks = _record(
@@ -285,6 +288,7 @@ runs = Table(
     _when("completed_at", nullable=True),
     _id("event_id", nullable=True),
     _id("message_id", nullable=True),
+    _col("admitted", Integer, nullable=True),
 )
 run_payloads = Table(
     "run_payloads",
