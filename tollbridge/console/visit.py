@@ -208,7 +208,7 @@ async def visit_of(request: Request) -> Visit:
     known_as(visitor.caller.principal)
     standing = await overview.standing(somebody.parts.db, visitor.caller)
     visit = Visit(request, somebody.parts, somebody.token, visitor=visitor, standing=standing)
-    visit.values.update(visitor=visitor, standing=standing, may=visit.may)
+    visit.values.update(visitor=visitor, standing=standing, most_events=overview.MOST_EVENTS, may=visit.may)
     return visit
 
 
