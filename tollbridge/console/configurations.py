@@ -7,11 +7,12 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from tollbridge.console import forms
+from tollbridge.console import charts, forms
+from tollbridge.console.charts import Chart
 from tollbridge.console.forms import Field
 from tollbridge.console.integrations import tile_of
 from tollbridge.console.visit import Form, MayConfigure, MayDeliver, MayRead, Visit, trying
-from tollbridge.domain import json_text
+from tollbridge.domain import json_text, notifications
 from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
@@ -58,6 +59,7 @@ async def details(visit: MayRead, id: str) -> Response:
         latest = await runs.list_runs(tx, visit.caller.org_id, integration_id=id, size=_RUNS_SHOWN)
     return visit.page(
         "configuration.html",
+        chart=await _chart(visit, found.record),
         found=found,
         record=found.record,
         state=_status(found),
@@ -158,6 +160,13 @@ async def preview(visit: MayDeliver, id: str) -> Response:
 async def show_preview(visit: MayDeliver, id: str) -> Response:
     found = await previews.get(visit.parts, visit.caller, id)
     return visit.page("preview.html", run=found.run, found=found.found)
+
+
+async def _chart(visit: Visit, record: Record) -> Chart | None:
+    """The last days of the integration; notifications are not counted by days."""
+    if record["system"] == notifications.SYSTEM:
+        return None
+    return charts.of_one(await visit.parts.tallies.count(visit.caller), record.id, visit.reader.zone)
 
 
 def _status(found: Integration) -> str:

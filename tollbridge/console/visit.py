@@ -113,6 +113,11 @@ class Guest:
     def agent(self) -> str:
         return self.request.headers.get("user-agent", "")
 
+    @property
+    def reader(self) -> Reader:
+        """How the person has moments and numbers written."""
+        return Reader.of(self.request)
+
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """The page drawn with these values; what the page before it wanted to say is said once."""
         said = self.request.cookies.get(SAID)
@@ -121,7 +126,7 @@ class Guest:
             "base": self.base,
             "here": self.here,
             "csrf": self.parts.sessions.csrf(self.token),
-            "read": Reader.of(self.request),
+            "read": self.reader,
             "said": unquote(said) if said else None,
             "theme": self.request.cookies.get("tollbridge_theme", "system"),
             **values,
