@@ -17,7 +17,18 @@ from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
 from tollbridge.domain.runs import HeldChoice
-from tollbridge.services import clock, credentials, dispatch, integrations, overview, previews, runs, systems
+from tollbridge.services import (
+    clock,
+    credentials,
+    dispatch,
+    integrations,
+    names,
+    overview,
+    previews,
+    runs,
+    systems,
+    versions,
+)
 from tollbridge.services.integrations import Integration
 from tollbridge.services.systems import Destination
 from tollbridge.store.records import Record
@@ -26,6 +37,7 @@ router = APIRouter()
 
 _RUNS_SHOWN = 10
 _CREDENTIALS_SHOWN = 200
+_VERSIONS_SHOWN = 5
 LAYERS = {"global": "For every integration", "entity": "For every system", "destination": "For this system"}
 """The panels of the form, by the layers of options."""
 
@@ -57,8 +69,12 @@ async def details(visit: MayRead, id: str) -> Response:
     found = await integrations.retrieve(visit.parts.db, visit.caller, id)
     async with visit.parts.db.transaction() as tx:
         latest = await runs.list_runs(tx, visit.caller.org_id, integration_id=id, size=_RUNS_SHOWN)
+    history = await versions.history(visit.parts.db, visit.caller, found.record)
     return visit.page(
         "configuration.html",
+        history=history,
+        versions_shown=_VERSIONS_SHOWN,
+        people=await names.of_principals(visit.parts.db, visit.caller, [each.by for each in history.versions]),
         chart=await _chart(visit, found.record),
         found=found,
         record=found.record,
