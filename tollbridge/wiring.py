@@ -20,6 +20,7 @@ from tollbridge.services.parts import Parts
 from tollbridge.services.sessions import Sessions
 from tollbridge.services.sso import SingleSignOn
 from tollbridge.services.submissions import Submissions
+from tollbridge.services.tallies import Counter
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database, open_database
 from tollbridge.store.migrate import require_current
@@ -74,7 +75,9 @@ def connect(settings: Settings, db: Database) -> Parts:
     gate = Gate(db, vault.derive("access tokens"), settings.token_lifetime, older_keys=older)
     sessions = Sessions(db, vault.derive("forms of the Console"), settings)
     sso = _single_sign_on(settings, db, sessions)
-    return Parts(settings, db, vault, gate, Guard(settings).resolve_allowed, Submissions(db), sessions, sso)
+    return Parts(
+        settings, db, vault, gate, Guard(settings).resolve_allowed, Submissions(db), sessions, sso, Counter(db)
+    )
 
 
 def _single_sign_on(settings: Settings, db: Database, sessions: Sessions) -> SingleSignOn | None:

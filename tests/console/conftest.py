@@ -60,7 +60,7 @@ class _Reader(HTMLParser):
         inside = self._path[-1] if self._path else ""
         if inside in ("script", "style"):
             return
-        if inside == "title":
+        if inside == "title" and "svg" not in self._path:
             self.title += data
             return
         text = " ".join(data.split())

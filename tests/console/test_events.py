@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.console.conftest import Browser, SignIn
+from tests.console.conftest import Browser, Page, SignIn
 from tests.console.trouble import REJECTED, fail, unmapped
 from tests.services.conftest import world as world
 from tests.services.world import ORG, World
@@ -16,6 +16,11 @@ from tollbridge.services.organizations import NewOrganization
 def organization(world: World) -> NewOrganization:
     """The organization whose runs fail."""
     return NewOrganization(ORG, "Org", "", "", "")
+
+
+def rail(page: Page) -> str:
+    """The words of the rail."""
+    return Page(200, "", page.html.partition("<nav")[2].partition("</nav>")[0]).text
 
 
 async def test_who_has_no_errors_learns_what_would_stand_here(browser: Browser) -> None:
@@ -100,6 +105,26 @@ async def test_many_events_come_page_by_page(browser: Browser, world: World) -> 
         assert "It is 10." in second.text
         assert "It is 11." not in second.text
         assert "Next 50" not in second.links
+
+
+async def test_the_rail_says_how_many_nobody_saw_to(browser: Browser, world: World) -> None:
+    assert "not actioned" not in rail(await browser.open("/runs"))
+    await fail(world, "one", "a")
+    await fail(world, "two", "b")
+    assert "Integration events 2 not actioned Alerts 1 open" in rail(await browser.open("/runs"))
+    page = await browser.open("/events")
+    await browser.send(page, "Mark 2 as actioned")
+    assert "Integration events Alerts" in rail(await browser.open("/runs"))
+
+
+@pytest.mark.parametrize(("events", "told"), [(999, "999 not actioned"), (1000, "999+ not actioned")])
+async def test_the_rail_counts_so_many_and_no_more(browser: Browser, world: World, events: int, told: str) -> None:
+    await world.db.pool.execute(
+        "INSERT INTO events (org_id, id, name, type, happened_at, body, received_at) SELECT 'org', 'e' || n,"
+        " 'integration.perform.error', 'IntegrationEvent', now(), '{}', now() FROM generate_series(1, $1) n",
+        events,
+    )
+    assert f"Integration events {told}" in rail(await browser.open("/"))
 
 
 async def test_filters_stand_in_the_address_and_in_the_title(browser: Browser, world: World) -> None:

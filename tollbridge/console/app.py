@@ -38,6 +38,7 @@ from tollbridge.console import (
     sign_in,
     support,
     users,
+    versions,
     webhooks,
 )
 from tollbridge.console.drawing import static_files
@@ -61,6 +62,7 @@ ROUTERS = (
     overview.router,
     integrations.router,
     configurations.router,
+    versions.router,
     credentials.router,
     runs.router,
     rules.router,

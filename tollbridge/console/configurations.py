@@ -7,16 +7,29 @@ from typing import Any
 
 from fastapi import APIRouter, Response
 
-from tollbridge.console import forms
+from tollbridge.console import charts, forms
+from tollbridge.console.charts import Chart
 from tollbridge.console.forms import Field
 from tollbridge.console.integrations import tile_of
 from tollbridge.console.visit import Form, MayConfigure, MayDeliver, MayRead, Visit, trying
-from tollbridge.domain import json_text
+from tollbridge.domain import json_text, notifications
 from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
 from tollbridge.domain.runs import HeldChoice
-from tollbridge.services import clock, credentials, dispatch, guarding, integrations, overview, previews, runs, systems
+from tollbridge.services import (
+    clock,
+    credentials,
+    dispatch,
+    guarding,
+    integrations,
+    names,
+    overview,
+    previews,
+    runs,
+    systems,
+    versions,
+)
 from tollbridge.services.integrations import Integration
 from tollbridge.services.systems import Destination
 from tollbridge.store.records import Record
@@ -27,6 +40,7 @@ _RUNS_SHOWN = 10
 FIRST_SENDS = 3
 """Bills that a configuration made here sends first, unless it says otherwise."""
 _CREDENTIALS_SHOWN = 200
+_VERSIONS_SHOWN = 5
 LAYERS = {"global": "For every integration", "entity": "For every system", "destination": "For this system"}
 """The panels of the form, by the layers of options."""
 
@@ -60,8 +74,13 @@ async def details(visit: MayRead, id: str) -> Response:
     found = await integrations.retrieve(visit.parts.db, visit.caller, id)
     async with visit.parts.db.transaction() as tx:
         latest = await runs.list_runs(tx, visit.caller.org_id, integration_id=id, size=_RUNS_SHOWN)
+    history = await versions.history(visit.parts.db, visit.caller, found.record)
     return visit.page(
         "configuration.html",
+        history=history,
+        versions_shown=_VERSIONS_SHOWN,
+        people=await names.of_principals(visit.parts.db, visit.caller, [each.by for each in history.versions]),
+        chart=await _chart(visit, found.record),
         found=found,
         record=found.record,
         state=_status(found),
@@ -173,6 +192,13 @@ async def preview(visit: MayDeliver, id: str) -> Response:
 async def show_preview(visit: MayDeliver, id: str) -> Response:
     found = await previews.get(visit.parts, visit.caller, id)
     return visit.page("preview.html", run=found.run, found=found.found)
+
+
+async def _chart(visit: Visit, record: Record) -> Chart | None:
+    """The last days of the integration; notifications are not counted by days."""
+    if record["system"] == notifications.SYSTEM:
+        return None
+    return charts.of_one(await visit.parts.tallies.count(visit.caller), record.id, visit.reader.zone)
 
 
 def _status(found: Integration) -> str:

@@ -8,12 +8,14 @@ from types import SimpleNamespace
 
 from fastapi import APIRouter, Response
 
+from tollbridge.console.charts import chart
 from tollbridge.console.remedies import Remedy
 from tollbridge.console.runs import title_of_system
 from tollbridge.console.status import every_status
 from tollbridge.console.users import MAY
 from tollbridge.console.visit import MayAdminister
 from tollbridge.domain.errors import Invalid
+from tollbridge.domain.tallies import Day, Tally
 from tollbridge.services import clock
 
 router = APIRouter()
@@ -35,11 +37,19 @@ async def gallery(visit: MayAdminister) -> Response:
         runs=[_run(status, total) for status, total in (("COMPLETE", Decimal("41220")), ("ERROR", None))],
         sessions=[SimpleNamespace(**session), SimpleNamespace(**session | {"id": "own"})],
         title_of_system=title_of_system,
+        chart=chart(_days()),
         roles=MAY,
         short={"name": "Stripe", "count": 3, "open": True, "nothing": None},
         long=list(range(60)),
         hues=range(8),
     )
+
+
+def _days() -> list[Day]:
+    """Days of all kinds: not counted, without anything, with failures, of very different size."""
+    today = clock.now().date()
+    tallies = [None, Tally(), Tally(1), Tally(0, 1), Tally(41220, 3), Tally(20000, 313), Tally(7)]
+    return [Day(today - timedelta(days=len(tallies) - 1 - place), each) for place, each in enumerate(tallies)]
 
 
 def _run(status: str, total: Decimal | None) -> SimpleNamespace:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fastapi import APIRouter, Response
 
+from tollbridge.console import charts
+from tollbridge.console.charts import Chart
 from tollbridge.console.visit import MayRead, Visit
+from tollbridge.domain import notifications
 from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import NotFound
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
@@ -28,6 +31,8 @@ CATEGORIES = {
 }
 """The filters, by the connectors' categories, in the words of the user's document."""
 _LONGEST = 200
+WEEK = 7
+"""Days that the table of configurations shows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,11 +141,20 @@ async def one_system(visit: MayRead, system: str) -> Response:
     configured = [Configured(each.record, each.standing, latest[each.record.id]) for each in tile.configured]
     return visit.page(
         "system.html",
+        charts=await _charts(visit, tile),
         tile=tile,
         configured=configured,
         entity_types=tile.destination.connector.entity_types,
         sees_credentials=visit.may(Permission.CREDENTIALS),
     )
+
+
+async def _charts(visit: Visit, tile: Tile) -> Mapping[str, Chart]:
+    """The last week of each configuration, by its id; notifications are not counted by days."""
+    if tile.destination.system.key == notifications.SYSTEM or not tile.configured:
+        return {}
+    counted = await visit.parts.tallies.count(visit.caller)
+    return {each.record.id: charts.of_one(counted, each.record.id, visit.reader.zone, WEEK) for each in tile.configured}
 
 
 async def tile_of(visit: Visit, system: str) -> Tile:

@@ -123,6 +123,11 @@ class Guest:
     def agent(self) -> str:
         return self.request.headers.get("user-agent", "")
 
+    @property
+    def reader(self) -> Reader:
+        """How the person has moments and numbers written."""
+        return Reader.of(self.request)
+
     def page(self, template: str, status: int = 200, /, **values: Any) -> Response:
         """The page drawn with these values; what the page before it wanted to say is said once."""
         said = self.request.cookies.get(SAID)
@@ -131,7 +136,7 @@ class Guest:
             "base": self.base,
             "here": self.here,
             "csrf": self.parts.sessions.csrf(self.token),
-            "read": Reader.of(self.request),
+            "read": self.reader,
             "said": unquote(said) if said else None,
             "theme": self.request.cookies.get("tollbridge_theme", "system"),
             **values,
@@ -218,7 +223,7 @@ async def visit_of(request: Request, *, acts: bool = True) -> Visit:
     known_as(visitor.caller.principal)
     standing = await overview.standing(somebody.parts.db, visitor.caller)
     visit = Visit(request, somebody.parts, somebody.token, visitor=visitor, standing=standing)
-    visit.values.update(visitor=visitor, standing=standing, may=visit.may)
+    visit.values.update(visitor=visitor, standing=standing, most_events=overview.MOST_EVENTS, may=visit.may)
     return visit
 
 

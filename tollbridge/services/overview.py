@@ -14,6 +14,7 @@ from tollbridge.services.runs import SILENCE
 from tollbridge.store import alerts, overview
 from tollbridge.store.alerts import Row as Alert
 from tollbridge.store.db import Database
+from tollbridge.store.overview import MOST_EVENTS as MOST_EVENTS
 
 DAY = timedelta(days=1)
 NEEDS_SHOWN = 20
@@ -21,9 +22,11 @@ NEEDS_SHOWN = 20
 
 @dataclass(frozen=True, slots=True)
 class Standing:
-    """What every page says: the organization, how many alerts are open, how many workers are alive."""
+    """What every page says: the organization, how many error events nobody saw to (`MOST_EVENTS` where they are so many
+    or more), how many alerts are open, how many workers are alive."""
 
     organization: str
+    events: int
     alerts: int
     workers: int
 
@@ -55,7 +58,7 @@ class Overview:
 async def standing(db: Database, caller: Caller) -> Standing:
     async with db.hot() as connection:
         found = await overview.standing(connection, caller.org_id, clock.now() - SILENCE)
-    return Standing(found["name"] or caller.org_id, found["alerts"], found["workers"])
+    return Standing(found["name"] or caller.org_id, found["events"], found["alerts"], found["workers"])
 
 
 async def overview_of(db: Database, caller: Caller) -> Overview:

@@ -9,6 +9,7 @@ from tollbridge.services.access import Gate
 from tollbridge.services.sessions import Sessions
 from tollbridge.services.sso import SingleSignOn
 from tollbridge.services.submissions import Submissions
+from tollbridge.services.tallies import Counter
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database
 from tollbridge.vault import Vault
@@ -36,3 +37,4 @@ class Parts:
     sessions: Sessions
     sso: SingleSignOn | None
     """None where no provider is set."""
+    tallies: Counter

@@ -12,16 +12,23 @@ MOST_COUNTED = 10_000
 """Runs that are counted one by one; more are told as so many and more."""
 
 
+MOST_EVENTS = 1_000
+"""Error events that are counted for every page, at most."""
+
+
 async def standing(connection: Connection, org_id: str, alive_since: datetime) -> Mapping[str, Any]:
-    """The organization's name, its open alerts, whether it has live systems, and the workers that are alive."""
+    """The organization's name, its error events that nobody saw to, its open alerts, and the workers that are alive."""
     row = await connection.fetchrow(
         """
         SELECT (SELECT name FROM organizations WHERE id = $1) AS name,
+          (SELECT count(*) FROM (SELECT FROM events
+            WHERE org_id = $1 AND type = 'IntegrationEvent' AND actioned_at IS NULL LIMIT $3) AS open) AS events,
           (SELECT count(*) FROM alerts WHERE org_id = $1 AND state <> 'CLOSED') AS alerts,
           (SELECT count(*) FROM workers WHERE seen_at >= $2) AS workers
         """,
         org_id,
         alive_since,
+        MOST_EVENTS,
     )
     assert row is not None
     return dict(row)

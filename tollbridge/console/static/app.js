@@ -109,8 +109,9 @@ if (regions.length || news) {
     for (const region of document.querySelectorAll("[data-live]")) {
       const drawn = fresh.getElementById(region.id);
       if (!drawn || drawn.innerHTML === region.innerHTML || region.contains(document.activeElement) && document.activeElement.matches("input, select, textarea")) continue;
-      const open = new Set([...region.querySelectorAll("li[id] > details[open]")].map((each) => each.parentElement.id));
-      for (const each of drawn.querySelectorAll("li[id] > details")) if (open.has(each.parentElement.id)) each.open = true;
+      const named = (each) => each.id || each.parentElement.id;
+      const open = new Set([...region.querySelectorAll("details[open]")].map(named));
+      for (const each of drawn.querySelectorAll("details")) if (named(each) && open.has(named(each))) each.open = true;
       wake(drawn);
       region.replaceChildren(...drawn.childNodes);
     }
