@@ -39,6 +39,7 @@ _LEAST, _MOST = 0.001, 10**9
 _BOUNDS = {
     "TOLLBRIDGE_PORT": (0, 65_535),
     "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024),
+    "TOLLBRIDGE_LONGEST_REPLY": (64 * 1024, 64 * 1024 * 1024),
     "TOLLBRIDGE_DISABLE_AFTER": (0, 1_000_000),
 }
 
@@ -134,6 +135,10 @@ class Settings:
         days=120
     )
     request_timeout: Annotated[timedelta, "Longest time for one request to a vendor."] = timedelta(seconds=60)
+    longest_reply: Annotated[
+        int,
+        "Bytes of a vendor's reply that are taken, unpacked, from 65,536 to 67,108,864; a longer one counts as none.",
+    ] = 8 * 1024 * 1024
     run_timeout: Annotated[timedelta, "Longest working time of one run; waiting does not count."] = timedelta(
         minutes=30
     )

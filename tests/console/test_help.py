@@ -16,6 +16,7 @@ from tests.services.conftest import world as world
 from tests.services.world import ORG, World
 from tollbridge.console.documents import topics
 from tollbridge.domain.access import Role
+from tollbridge.services.known_errors import known_errors
 from tollbridge.services.organizations import NewOrganization
 from tollbridge.services.parts import Parts
 from tollbridge.services.systems import destinations
@@ -93,6 +94,20 @@ async def test_the_documents_are_listed_and_every_link_in_them_leads_to_a_page(b
         if path.partition("?")[0] not in ELSEWHERE:
             assert (await browser.open(path)).status == 200, target
     assert (await browser.open("/docs/none")).status == 404
+
+
+async def test_the_code_of_a_run_leads_to_what_is_known_of_it(browser: Browser, world: World) -> None:
+    run_id = await fail(world, "one", "a")
+    page = await browser.open(f"/runs/{run_id}")
+    target = next(link for link in page.links.values() if "/docs/error-codes#" in link)
+    document = await browser.client.get(target)
+    assert f'id="{target.partition("#")[2]}"' in document.text
+
+
+async def test_every_error_code_has_a_place_on_their_page(browser: Browser) -> None:
+    document = await browser.open("/docs/error-codes")
+    places = set(re.findall(r'id="([^"]+)"', document.html))
+    assert {entry.anchor for entry in known_errors().values()} <= places
 
 
 async def test_every_system_has_its_document(browser: Browser) -> None:

@@ -160,7 +160,7 @@ async def test_an_address_that_must_not_be_reached_is_not_dialled(stage: Stage, 
         await until(tried)
         assert receiver.got == []
     run = await world.run(run_id)
-    assert run.fault_code == "webhook.unreachable"
+    assert run.fault_code == "network.forbidden"
     assert "127.0.0.1" in (run.error or "")
 
 

@@ -13,7 +13,7 @@ from aiohttp import web
 
 from tests.outbound.servers import Names, serving
 from tollbridge.domain.errors import Invalid
-from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.domain.flows import NoReply, Reply, Request, Silence
 from tollbridge.outbound import guard
 from tollbridge.outbound.guard import ForbiddenAddress, Guard
 from tollbridge.outbound.http import WEBHOOK, Http
@@ -276,7 +276,7 @@ async def test_a_name_that_leads_elsewhere_after_it_was_saved_is_not_dialled() -
         await Guard(settings, dns).resolve_allowed(url)
         reply = await http.perform(url, POST, WEBHOOK)
     assert reply == NoReply(
-        "rebound.example was not called: 127.0.0.1, which must not be reached: loopback.", sent=False
+        "rebound.example was not called: 127.0.0.1, which must not be reached: loopback.", False, Silence.FORBIDDEN
     )
     assert receiver.count == 0
     assert dns.asked == ["rebound.example"] * 2
@@ -332,7 +332,7 @@ async def test_http_is_not_sent_unless_it_is_allowed() -> None:
     receiver = Receiver()
     async with serving(receiver.take) as url, Http(Settings(allow_networks=LOOPBACK.allow_networks)) as http:
         reply = await http.perform(url, POST, WEBHOOK)
-    assert reply == NoReply(f"'{url}' is not encrypted.", sent=False)
+    assert reply == NoReply(f"'{url}' is not encrypted.", False, Silence.FORBIDDEN)
     assert receiver.count == 0
 
 

@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 
 from tests.outbound.servers import raw_server, serving
-from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.domain.flows import NoReply, Reply, Request, Silence
 from tollbridge.outbound.http import WEBHOOK, Http, Policy
 from tollbridge.settings import Settings
 
@@ -111,7 +111,7 @@ async def test_a_reply_that_does_not_come_in_time_counts_as_sent() -> None:
     async with serving(late) as url:
         reply = await perform(url, Request("POST", "/"), timeout=timedelta(seconds=0.2))
         given_up.set()
-    assert reply == NoReply("No reply within 0.2 seconds.", sent=True)
+    assert reply == NoReply("No reply within 0.2 seconds.", True, Silence.TIMEOUT)
 
 
 async def test_a_refused_connection_counts_as_not_sent() -> None:
@@ -126,7 +126,7 @@ async def test_a_refused_connection_counts_as_not_sent() -> None:
 
 async def test_an_unknown_name_counts_as_not_sent() -> None:
     reply = await perform("http://nowhere.invalid", Request("POST", "/"))
-    assert reply == NoReply("The name nowhere.invalid cannot be resolved.", sent=False)
+    assert reply == NoReply("The name nowhere.invalid cannot be resolved.", False, Silence.NAME)
 
 
 async def test_a_connection_dropped_after_the_send_counts_as_sent() -> None:
@@ -154,7 +154,7 @@ async def test_a_reply_that_is_too_long_is_no_reply() -> None:
 
     async with serving(long) as url:
         reply = await perform(url, Request("GET", "/"))
-    assert reply == NoReply("The reply is longer than 1000 bytes.", sent=True)
+    assert reply == NoReply("The reply is longer than 1000 bytes.", True, Silence.TOO_LARGE)
 
 
 async def test_a_compressed_reply_is_measured_after_it_is_unpacked() -> None:
@@ -193,7 +193,7 @@ async def test_vendors_have_the_time_that_the_settings_say() -> None:
     async with serving(late) as url, Http(Settings(request_timeout=timedelta(seconds=0.2))) as http:
         reply = await http.perform(url, Request("GET", "/"))
         given_up.set()
-    assert reply == NoReply("No reply within 0.2 seconds.", sent=True)
+    assert reply == NoReply("No reply within 0.2 seconds.", True, Silence.TIMEOUT)
 
 
 @pytest.mark.parametrize(("length", "kept"), [(0, 0), (16_384, 16_384), (16_385, 16_384)])
@@ -225,7 +225,7 @@ async def test_an_answer_of_100_megabytes_is_not_read_to_the_end(cut: bool) -> N
         assert isinstance(reply, Reply)
         assert (reply.status, len(reply.body)) == (200, 16_384)
     else:
-        assert reply == NoReply("The reply is longer than 16384 bytes.", sent=True)
+        assert reply == NoReply("The reply is longer than 16384 bytes.", True, Silence.TOO_LARGE)
     # What is on its way in the buffers of two sockets is a few megabytes.
     assert written < 20_000_000
 
@@ -240,7 +240,7 @@ async def test_an_answer_that_trickles_is_given_up_when_the_time_for_all_of_it_i
 
     async with raw_server(trickle) as url:
         reply = await exchange(url, SHORT)
-    assert reply == NoReply("No reply within 0.5 seconds.", sent=True)
+    assert reply == NoReply("No reply within 0.5 seconds.", True, Silence.TIMEOUT)
 
 
 async def test_a_head_that_trickles_is_given_up_too() -> None:
@@ -253,7 +253,7 @@ async def test_a_head_that_trickles_is_given_up_too() -> None:
 
     async with raw_server(trickle) as url:
         reply = await exchange(url, SHORT)
-    assert reply == NoReply("No reply within 0.5 seconds.", sent=True)
+    assert reply == NoReply("No reply within 0.5 seconds.", True, Silence.TIMEOUT)
 
 
 async def test_interim_answers_without_end_are_given_up_too() -> None:
@@ -265,7 +265,7 @@ async def test_interim_answers_without_end_are_given_up_too() -> None:
 
     async with raw_server(interim) as url:
         reply = await exchange(url, SHORT)
-    assert reply == NoReply("No reply within 0.5 seconds.", sent=True)
+    assert reply == NoReply("No reply within 0.5 seconds.", True, Silence.TIMEOUT)
 
 
 CLOSED = "The connection was closed in the middle of the reply."
@@ -351,7 +351,7 @@ async def test_a_compressed_answer_is_unpacked_only_as_far_as_it_is_kept(cut: bo
         assert isinstance(reply, Reply)
         assert reply.body == bytes(16_384)
     else:
-        assert reply == NoReply("The reply is longer than 16384 bytes.", sent=True)
+        assert reply == NoReply("The reply is longer than 16384 bytes.", True, Silence.TOO_LARGE)
     assert peak < 20_000_000
 
 

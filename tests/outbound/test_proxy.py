@@ -11,7 +11,7 @@ from aiohttp import web
 
 from tests.outbound.servers import Authority, Names, proxy, serving
 from tollbridge.domain.errors import Invalid
-from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.domain.flows import NoReply, Reply, Request, Silence
 from tollbridge.outbound.guard import Guard
 from tollbridge.outbound.http import WEBHOOK, Http
 from tollbridge.settings import Settings
@@ -60,7 +60,8 @@ async def test_what_a_proxy_refuses_was_not_sent() -> None:
     answer = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
     async with proxy([], answer) as way, Http(Settings(proxy=way)) as http:
         reply = await http.perform("https://vendor.example", POST)
-    assert reply == NoReply("The proxy refused the connection: 407 Proxy Authentication Required.", sent=False)
+    reason = "The proxy refused the connection: 407 Proxy Authentication Required."
+    assert reply == NoReply(reason, False, Silence.PROXY)
 
 
 async def test_a_proxy_that_is_not_there_is_named() -> None:

@@ -11,12 +11,16 @@ import pytest
 from aiohttp import web
 
 from tests.outbound.servers import Authority, Names, port_of, serving
-from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.domain.flows import NoReply, Reply, Request, Silence
 from tollbridge.outbound.http import WEBHOOK, Http, Policy
 from tollbridge.settings import Settings
 
 NAME = "vendor.example"
 VENDOR = Policy(timedelta(seconds=20))
+
+
+def untrusted(why: str) -> NoReply:
+    return NoReply(f"The certificate of vendor.example is not valid: {why}.", False, Silence.CERTIFICATE)
 
 
 async def hello(request: web.Request) -> web.Response:
@@ -47,18 +51,20 @@ async def test_an_authority_of_our_own_is_trusted(authority: Authority, policy: 
 async def test_an_unknown_authority_is_not_trusted(authority: Authority, policy: Policy) -> None:
     reply = await call(authority.server(NAME), None, policy)
     assert reply == NoReply(
-        "The certificate of vendor.example is not valid: unable to get local issuer certificate.", sent=False
+        "The certificate of vendor.example is not valid: unable to get local issuer certificate.",
+        False,
+        Silence.CERTIFICATE,
     )
 
 
 async def test_a_certificate_that_signed_itself_is_not_trusted(authority: Authority) -> None:
     reply = await call(authority.server(NAME, self_signed=True), authority.file)
-    assert reply == NoReply("The certificate of vendor.example is not valid: self-signed certificate.", sent=False)
+    assert reply == untrusted("self-signed certificate")
 
 
 async def test_a_certificate_that_has_expired_is_not_trusted(authority: Authority) -> None:
     reply = await call(authority.server(NAME, ends=timedelta(days=-1)), authority.file)
-    assert reply == NoReply("The certificate of vendor.example is not valid: certificate has expired.", sent=False)
+    assert reply == untrusted("certificate has expired")
 
 
 async def test_a_certificate_of_another_name_is_not_trusted(authority: Authority) -> None:

@@ -19,6 +19,7 @@ from tollbridge.domain.changes import ASK, Correction, Earlier
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Flow, Reply, Request
 from tollbridge.domain.integrations import Mappings, Options
+from tollbridge.domain.known_errors import KnownError
 
 T = TypeVar("T")
 
@@ -110,6 +111,9 @@ class Connector:
     redact: frozenset[str] = field(default=frozenset())
     corrects: bool = False
     """Whether `deliver` knows what to do about documents of an earlier version, and of a deleted bill."""
+    errors: tuple[KnownError, ...] = ()
+    """Every error that `deliver`, `check` and `classify` make, each code once. A vendor's code that nobody knows makes
+    an error by that code, which is explained as `<key>.unknown`."""
     docs: str = ""
     """The text of docs.md."""
 

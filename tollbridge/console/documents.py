@@ -11,7 +11,7 @@ from fastapi import APIRouter, Response
 
 from tollbridge.console.visit import Anybody
 from tollbridge.domain.errors import NotFound
-from tollbridge.services import systems
+from tollbridge.services import known_errors, systems
 
 router = APIRouter()
 
@@ -27,10 +27,10 @@ class Topic:
 @cache
 def topics() -> Mapping[str, Topic]:
     """All topics by the last part of their address, in the order of their titles."""
-    found = {}
-    for entry in (files(__package__) / "documents").iterdir():
-        text = entry.read_text(encoding="utf-8")
-        found[entry.name.removesuffix(".md")] = Topic(text.partition("\n")[0].removeprefix("# "), text)
+    entries = (files(__package__) / "documents").iterdir()
+    texts = {entry.name.removesuffix(".md"): entry.read_text(encoding="utf-8") for entry in entries}
+    texts["error-codes"] = known_errors.page("errors#auto-disabling")
+    found = {name: Topic(text.partition("\n")[0].removeprefix("# "), text) for name, text in texts.items()}
     return dict(sorted(found.items(), key=lambda pair: pair[1].title))
 
 

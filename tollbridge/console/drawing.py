@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
+from itertools import pairwise
 from typing import Any
 from urllib.parse import urlencode
 
@@ -20,6 +21,8 @@ from tollbridge.domain import json_text
 
 _TYPES = {"css": "text/css", "js": "text/javascript", "svg": "image/svg+xml"}
 _HUES = 8
+_ANCHORED = re.compile(r"[^\w -]")
+"""What a heading's address leaves out, as on GitHub."""
 _JSON = re.compile(
     r'(?P<key>"(?:[^"\\]|\\.)*"(?=\s*:))|(?P<text>"(?:[^"\\]|\\.)*")|(?P<number>-?\d[\d.eE+-]*)|(?P<word>true|false|null)'
 )
@@ -110,8 +113,14 @@ def _markdown() -> MarkdownIt:
 
 
 def markdown(text: str) -> Markup:
-    """A document of ours as HTML; raw HTML in it stays text."""
-    return Markup(_markdown().render(text))  # noqa: S704 the renderer escapes what is no Markdown
+    """A document of ours as HTML, in which headings are found by their words; raw HTML in it stays text."""
+    parser = _markdown()
+    tokens = parser.parse(text)
+    for token, following in pairwise(tokens):
+        if token.type == "heading_open":
+            token.attrSet("id", _ANCHORED.sub("", following.content.lower()).replace(" ", "-"))
+    # The renderer escapes what is no Markdown.
+    return Markup(parser.renderer.render(tokens, parser.options, {}))  # noqa: S704
 
 
 def query(here: str, **changes: str | None) -> str:

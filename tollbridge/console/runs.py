@@ -11,7 +11,7 @@ from tollbridge.console.timeline import bars, curl
 from tollbridge.console.visit import MayDeliver, MayRead, Unset, Visit
 from tollbridge.domain.errors import FAULTS, FaultKind, NotFound
 from tollbridge.domain.runs import Flow, RunState, RunStatus
-from tollbridge.services import bills, changes, integrations, runs, systems
+from tollbridge.services import bills, changes, integrations, known_errors, runs, systems
 from tollbridge.services.accounts import ACCOUNTS
 from tollbridge.services.run_log import held_for
 from tollbridge.services.runs import Run
@@ -83,6 +83,7 @@ async def show_run(visit: MayRead, id: str) -> Response:
     run = log.run
     return visit.page(
         "run.html",
+        explained=known_errors.explain(run.fault_code) if run.fault_code else None,
         log=log,
         run=run,
         bars=bars(log.steps),

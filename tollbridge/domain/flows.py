@@ -13,6 +13,7 @@ from collections.abc import Callable, Generator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from enum import StrEnum
 from typing import Any, TypeAlias
 
 from tollbridge.domain import json_text
@@ -91,12 +92,27 @@ class Reply:
         return cls(status, {"content-type": "application/json"}, json_text.dump(value).encode())
 
 
+class Silence(StrEnum):
+    """Why no usable answer came; the last part of an error's code."""
+
+    UNREACHABLE = "unreachable"
+    NAME = "name"
+    CERTIFICATE = "certificate"
+    PROXY = "proxy"
+    FORBIDDEN = "forbidden"
+    TIMEOUT = "timeout"
+    NO_REPLY = "no_reply"
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+
+
 @dataclass(frozen=True, slots=True)
 class NoReply:
     """No usable answer came. `sent` says whether any of the request may have reached the other side."""
 
     reason: str
     sent: bool
+    silence: Silence = Silence.NO_REPLY
 
 
 LookUpFlow: TypeAlias = Generator["Step", Reply, Reply | None]

@@ -9,6 +9,7 @@ from enum import StrEnum
 from tollbridge.domain.changes import Offer
 from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
 from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Outcome, Previewed, Skipped, Withdrawn
+from tollbridge.domain.known_errors import NEEDS_CHOICE, OTHER_TENANT, TOO_LONG
 from tollbridge.domain.notifications import Schedule, wait_after
 from tollbridge.domain.retry import LONGEST_LIMITED, backoff, limited_wait
 
@@ -234,7 +235,7 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
 def _asks(result: NeedsChoice) -> Fault:
     """What people are told where a run waits for their choice: nothing failed, but the bill cannot go out as it is."""
     choices = ", ".join(offer.choice.value for offer in result.offers)
-    return Fault(FaultKind.INVALID, "run.needs_choice", result.reason, f"Go to the run and choose one of: {choices}.")
+    return NEEDS_CHOICE.fault(result.reason, f"Go to the run and choose one of: {choices}.")
 
 
 def _after_fault(run: RunFacts, fault: Fault, now: datetime, jitter: float, limits: RunLimits) -> Change:
@@ -297,24 +298,17 @@ def _final(fault: Fault) -> Fault:
 
 
 def _too_long(fault: Fault, limits: RunLimits) -> Fault:
-    return Fault(
-        FaultKind.TOO_LONG,
-        "run.too_long",
-        f"The run has worked for its {limits.working_time.total_seconds():.0f} s; its last trouble: {fault.message}",
-        "See in its steps where the time went, then replay it.",
-    )
+    spent = f"{limits.working_time.total_seconds():.0f} s"
+    return TOO_LONG.fault(f"The run has worked for its {spent}; its last trouble: {fault.message}")
 
 
 def judge_check(checked: Checked, system: str, tenant: str | None, tenant_name: str | None) -> Checked | Fault:
     """What a check found, held against the tenant that the credential has opened until now."""
     if tenant is None or tenant == tenant_key(system, checked.tenant_id):
         return checked
-    return Fault(
-        FaultKind.INVALID,
-        "credential.other_tenant",
+    return OTHER_TENANT.fault(
         f"The new secret opens {checked.tenant_name} ({checked.tenant_id}), but this credential belongs to "
-        f"{tenant_name} ({tenant.partition(':')[2]}).",
-        "Enter a secret of the same tenant, or make another credential for the other one.",
+        f"{tenant_name} ({tenant.partition(':')[2]})."
     )
 
 

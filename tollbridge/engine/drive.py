@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from pydantic import ValidationError
 
 from tollbridge.connectors.base import Connector, Delivery, Sending, read_credential
+from tollbridge.domain import known_errors
 from tollbridge.domain.changes import Choice, Offer
 from tollbridge.domain.conversation import Entry, Intent, LedgerStep, StepDone, StepKind, StepState, ledger_key
 from tollbridge.domain.doubt import Guarantees, absent_counts_at, effect_of, leaves_doubt, plan_write
@@ -136,11 +137,8 @@ class Drive:
             )
         except Stop:
             return None
-        return Fault(
-            FaultKind.INVALID,
-            "tollbridge.bug",
-            f"Tollbridge met an error of its own (incident {incident_id}): {type(error).__name__}.",
-            "Report it with the traceback from the run log; replay the run after an upgrade that repairs it.",
+        return known_errors.BUG.fault(
+            f"Tollbridge met an error of its own (incident {incident_id}): {type(error).__name__}."
         )
 
     def _flow(self) -> Generator[Step | Pause, Reply, Outcome]:
@@ -149,14 +147,8 @@ class Drive:
             self._credential = read_credential(connector, self._system, run.secrets)
         except ValidationError as error:
             fields = ", ".join(".".join(map(str, each["loc"])) or "it" for each in error.errors(include_input=False))
-            raise Stop(
-                Fault(
-                    FaultKind.UNAUTHORIZED,
-                    "credential.unusable",
-                    f"The stored credential does not fit {self._system.title}: {fields}.",
-                    "Enter the credential again.",
-                )
-            ) from None
+            message = f"The stored credential does not fit {self._system.title}: {fields}."
+            raise Stop(known_errors.CREDENTIAL_UNUSABLE.fault(message)) from None
         self._redactor = Redactor(connector.redact, secrets_of(self._credential), self._longest_body)
         if run.flow is Flow.CHECK:
             return connector.check(self._system)
@@ -165,14 +157,8 @@ class Drive:
             config = read_layer(connector.config, run.config)
         except ValidationError as error:
             first = error.errors()[0]
-            raise Stop(
-                Fault(
-                    FaultKind.INVALID,
-                    "configuration.invalid",
-                    f"The configuration is no longer valid: {'.'.join(map(str, first['loc']))}: {first['msg']}.",
-                    "Save the integration again with a valid value, then replay the run.",
-                )
-            ) from None
+            message = f"The configuration is no longer valid: {'.'.join(map(str, first['loc']))}: {first['msg']}."
+            raise Stop(known_errors.CONFIGURATION_INVALID.fault(message)) from None
         return connector.deliver(
             Delivery(
                 run.bill(),
@@ -287,14 +273,8 @@ class Drive:
             now=self._port.now(),
         )
         if plan is None:
-            raise Stop(
-                Fault(
-                    FaultKind.INVALID,
-                    "engine.outcome_unknown",
-                    f"“{step.name}” was sent before without a reply, and {self._system.title} cannot be asked for it.",
-                    "Look there whether it took effect; replay the run only where it did not.",
-                )
-            )
+            message = f"“{step.name}” was sent before without a reply, and {self._system.title} cannot be asked for it."
+            raise Stop(known_errors.OUTCOME_UNKNOWN.fault(message))
         return _Write(subject, plan.epoch, plan.next_epoch, plan.earlier), plan.look
 
     def _wait_for_absence(self, step: Step, write: _Write) -> None:
@@ -395,12 +375,8 @@ class Drive:
 
     def _fault(self, step: Step, answer: Reply | NoReply) -> Fault | None:
         if isinstance(answer, NoReply):
-            return Fault(
-                FaultKind.UNAVAILABLE,
-                "network.no_reply" if answer.sent else "network.unreachable",
-                f"{self._system.title} gave no answer to “{step.name}”: {answer.reason}",
-                "Nothing to do: the run is tried again, and looks first whether this attempt took effect.",
-            )
+            message = f"{self._system.title} gave no answer to “{step.name}”: {answer.reason}"
+            return known_errors.SILENCES[answer.silence].fault(message)
         if answer.status in step.accept:
             return None
         fault = self._connector.classify(answer)
@@ -411,24 +387,12 @@ class Drive:
         return replace(fault, message=self._redactor.text(fault.message))
 
     def _blocked(self, wait: timedelta) -> Fault:
-        return Fault(
-            FaultKind.RATE_LIMITED,
-            "engine.blocked",
-            f"{self._system.title} asked this credential to wait.",
-            "Nothing to do: the run goes on by itself.",
-            retry_after=wait,
-        )
+        return known_errors.BLOCKED.fault(f"{self._system.title} asked this credential to wait.", retry_after=wait)
 
     def _check_working_time(self) -> None:
         if self._run.worked + self.worked >= self._working_time:
-            raise Stop(
-                Fault(
-                    FaultKind.TOO_LONG,
-                    "run.too_long",
-                    f"The run has worked for its {self._working_time.total_seconds():.0f} s without coming to an end.",
-                    "See in its steps where the time went, then replay it.",
-                )
-            )
+            spent = f"{self._working_time.total_seconds():.0f} s"
+            raise Stop(known_errors.TOO_LONG.fault(f"The run has worked for its {spent} without coming to an end."))
 
     async def _end(self, done: StepDone) -> None:
         """Note a step that ended without an exchange; the one before becomes durable first."""

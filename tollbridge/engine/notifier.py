@@ -22,7 +22,8 @@ import structlog
 from tollbridge.connectors.base import Connector, Sending, connector_of, read_credential
 from tollbridge.domain.conversation import StepDone, StepKind
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.flows import NoReply, Outcome, Reply, Request, Step
+from tollbridge.domain.flows import NoReply, Outcome, Reply, Request, Silence, Step
+from tollbridge.domain.known_errors import CREDENTIAL_UNUSABLE, SILENCES
 from tollbridge.domain.notifications import ANSWER_KEPT, SYSTEM, Receiver
 from tollbridge.domain.runs import Change, Flow, RunState
 from tollbridge.engine.meter import Meter
@@ -46,6 +47,8 @@ SOON = timedelta(seconds=60)
 LATE = 0.001
 """Seconds by which a timer for a retry is late, so that it is never early."""
 GONE = "webhook.gone"
+_SAY_MORE = (Silence.NAME, Silence.CERTIFICATE, Silence.PROXY, Silence.FORBIDDEN)
+"""Silences whose remedy is more than to see whether the receiver is up."""
 """The code of a receiver that says that it is gone for good."""
 
 
@@ -309,12 +312,11 @@ def _make_sender(connector: Connector, outlet: Outlet) -> _Sender | Fault:
     try:
         credential = read_credential(connector, connector.system(SYSTEM), outlet.secrets)
     except ValueError:
-        return Fault(
-            FaultKind.INVALID,
-            "credential.unusable",
-            "The stored credential of the webhook cannot be read.",
-            "Enter API key and secret of the webhook again.",
+        # Each webhook has its own: others need not wait for its repair.
+        fault = CREDENTIAL_UNUSABLE.fault(
+            "The stored credential of the webhook cannot be read.", "Enter API key and secret of the webhook again."
         )
+        return replace(fault, kind=FaultKind.INVALID)
     return _Sender(credential, Redactor(connector.redact, secrets_of(credential), ANSWER_KEPT))
 
 
@@ -328,12 +330,8 @@ def _outcome(flow: Any, answer: Reply) -> Outcome:
 
 
 def _no_reply(answer: NoReply) -> Fault:
-    return Fault(
-        FaultKind.UNAVAILABLE,
-        "webhook.no_reply" if answer.sent else "webhook.unreachable",
-        f"The receiver gave no answer: {answer.reason}",
-        "See whether the receiver is up and answers within 15 seconds.",
-    )
+    hint = None if answer.silence in _SAY_MORE else "See whether the receiver is up and answers within 15 seconds."
+    return SILENCES[answer.silence].fault(f"The receiver gave no answer: {answer.reason}", hint)
 
 
 def _fault_shown(fault: Fault) -> dict[str, Any]:

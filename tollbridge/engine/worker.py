@@ -28,8 +28,9 @@ from pgqueuer.models import Job
 
 from tollbridge.connectors.base import System, connector_of
 from tollbridge.domain.conversation import Entry, StepDone
-from tollbridge.domain.errors import Fault, FaultKind, Refusal
+from tollbridge.domain.errors import Fault, Refusal
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
+from tollbridge.domain.known_errors import NO_CONNECTOR
 from tollbridge.domain.notifications import Receiver
 from tollbridge.domain.runs import Change, Flow, Paused, RunLimits
 from tollbridge.engine.drive import Drive
@@ -500,12 +501,7 @@ def _isolated(
 
 
 def _nobody_serves(system: str) -> Fault:
-    return Fault(
-        FaultKind.INVALID,
-        "engine.no_connector",
-        f"No connector of this worker serves {system}.",
-        "Install the package that has the connector with every worker, then replay the run.",
-    )
+    return NO_CONNECTOR.fault(f"No connector of this worker serves {system}.")
 
 
 async def _forward(stop: asyncio.Event, shutdown: asyncio.Event) -> None:

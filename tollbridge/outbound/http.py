@@ -20,7 +20,7 @@ from aiohttp.http_exceptions import ContentEncodingError
 from yarl import URL
 
 from tollbridge.domain import json_text
-from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.domain.flows import NoReply, Reply, Request, Silence
 from tollbridge.outbound.guard import ForbiddenAddress, Guard
 from tollbridge.settings import Settings
 
@@ -40,7 +40,7 @@ class Policy:
     timeout: timedelta
     connect: timedelta = timedelta(seconds=5)
     guarded: bool = False
-    keep: int = 8 * 1024 * 1024
+    keep: int = 1024 * 1024
     cut: bool = False
 
 
@@ -53,7 +53,7 @@ class Http:
     def __init__(self, settings: Settings, resolver: AbstractResolver | None = None) -> None:
         self._settings = settings
         self._resolver = resolver
-        self._vendor = Policy(settings.request_timeout)
+        self._vendor = Policy(settings.request_timeout, keep=settings.longest_reply)
         self._guard = Guard(settings)
 
     async def __aenter__(self) -> Http:
@@ -78,7 +78,7 @@ class Http:
         policy = policy or self._vendor
         address = base_url.rstrip("/") + request.path if request.path else base_url
         if policy.guarded and (refusal := self._guard.refusal_of(address)):
-            return NoReply(refusal, sent=False)
+            return NoReply(refusal, False, Silence.FORBIDDEN)
         url = URL(address)
         headers, body = _encode(request)
         try:
@@ -94,11 +94,13 @@ class Http:
                 return await _read(response, policy)
         # Only what surely happened before there was a connection was surely not sent.
         except aiohttp.ConnectionTimeoutError:
-            return NoReply(f"No connection within {policy.connect.total_seconds():g} seconds.", sent=False)
+            reason = f"No connection within {policy.connect.total_seconds():g} seconds."
+            return NoReply(reason, False, Silence.UNREACHABLE)
         except TimeoutError:
-            return NoReply(f"No reply within {policy.timeout.total_seconds():g} seconds.", sent=True)
+            return NoReply(f"No reply within {policy.timeout.total_seconds():g} seconds.", True, Silence.TIMEOUT)
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as error:
-            return NoReply(_reason(error), sent=not isinstance(error, _NOT_SENT))
+            silence, reason = _reason(error)
+            return NoReply(reason, not isinstance(error, _NOT_SENT), silence)
 
     def _session(self, trust: ssl.SSLContext, **more: Any) -> aiohttp.ClientSession:
         # Permits bound what is in flight, so the connector itself does not.
@@ -131,7 +133,7 @@ async def _read(response: aiohttp.ClientResponse, policy: Policy) -> Reply | NoR
             # Not read to the end: the connection is of no more use.
             response.close()
             if not policy.cut:
-                return NoReply(f"The reply is longer than {policy.keep} bytes.", sent=True)
+                return NoReply(f"The reply is longer than {policy.keep} bytes.", True, Silence.TOO_LARGE)
             del content[policy.keep :]
             break
     names = {name.lower(): value for name, value in response.headers.items()}
@@ -156,33 +158,39 @@ def _encode(request: Request) -> tuple[list[tuple[str, str]], bytes | None]:
     return headers, request.body
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception) -> tuple[Silence, str]:
     match error:
         case aiohttp.ClientConnectorDNSError():
-            return f"The name {error.host} cannot be resolved."
+            return Silence.NAME, f"The name {error.host} cannot be resolved."
         case aiohttp.ClientConnectorCertificateError():
             cause = getattr(error.certificate_error, "verify_message", "") or str(error.certificate_error)
-            return f"The certificate of {error.host} is not valid: {cause.rstrip('.')}."
+            return Silence.CERTIFICATE, f"The certificate of {error.host} is not valid: {cause.rstrip('.')}."
         case aiohttp.ClientConnectorSSLError():
-            return f"No encrypted connection to {error.host} port {error.port} ({error.os_error})."
+            reason = f"No encrypted connection to {error.host} port {error.port} ({error.os_error})."
+            return Silence.CERTIFICATE, reason
         case aiohttp.ClientConnectorError() if isinstance(error.os_error, ForbiddenAddress):
-            return f"{error.host} was not called: {error.os_error}"
+            return Silence.FORBIDDEN, f"{error.host} was not called: {error.os_error}"
         case aiohttp.ClientProxyConnectionError():
-            return f"The proxy {error.host} port {error.port} does not accept connections ({error.os_error})."
+            reason = f"The proxy {error.host} port {error.port} does not accept connections ({error.os_error})."
+            return Silence.PROXY, reason
         case aiohttp.ClientConnectorError() if isinstance(error.os_error, ConnectionResetError):
-            return f"{error.host} closed the connection while it was being made."
+            return Silence.UNREACHABLE, f"{error.host} closed the connection while it was being made."
         case aiohttp.ClientConnectorError():
-            return f"{error.host} port {error.port} does not accept connections ({error.strerror or error.os_error})."
+            why = error.strerror or error.os_error
+            return Silence.UNREACHABLE, f"{error.host} port {error.port} does not accept connections ({why})."
         case aiohttp.ClientHttpProxyError():
-            return f"The proxy refused the connection: {error.status} {error.message}."
+            return Silence.PROXY, f"The proxy refused the connection: {error.status} {error.message}."
+        case aiohttp.InvalidURL():
+            return Silence.UNREACHABLE, f"The exchange failed: {error or type(error).__name__}."
         case aiohttp.ServerDisconnectedError() | ConnectionResetError():
-            return "The connection was closed before a reply came."
+            return Silence.NO_REPLY, "The connection was closed before a reply came."
         case aiohttp.ClientPayloadError() if isinstance(error.__cause__, ContentEncodingError):
-            return "The body of the reply is not packed as its Content-Encoding says."
+            return Silence.MALFORMED, "The body of the reply is not packed as its Content-Encoding says."
         case aiohttp.ClientPayloadError():
-            return "The connection was closed in the middle of the reply."
+            return Silence.NO_REPLY, "The connection was closed in the middle of the reply."
         case aiohttp.ClientResponseError():
             # Its text would repeat the URL; the parser's own message has the bytes on further lines.
-            return f"The reply is not well-formed HTTP: {error.message.partition(chr(10))[0].rstrip(':.')}."
+            what = error.message.partition(chr(10))[0].rstrip(":.")
+            return Silence.MALFORMED, f"The reply is not well-formed HTTP: {what}."
         case _:
-            return f"The exchange failed: {error or type(error).__name__}."
+            return Silence.NO_REPLY, f"The exchange failed: {error or type(error).__name__}."

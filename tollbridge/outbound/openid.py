@@ -18,7 +18,7 @@ from tollbridge.domain.flows import NoReply, Reply, Request
 from tollbridge.outbound.http import Http, Policy
 from tollbridge.settings import Settings
 
-_POLICY = Policy(timedelta(seconds=10), keep=1024 * 1024)
+_POLICY = Policy(timedelta(seconds=10))
 KNOWN_FOR = 3600.0
 """Seconds for which the discovery document and the keys are taken as known."""
 KEYS_AT_MOST_EVERY = 30.0

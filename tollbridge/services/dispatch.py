@@ -11,7 +11,7 @@ from datetime import datetime
 from decimal import Decimal
 
 from tollbridge.domain.audit import Action
-from tollbridge.domain.errors import Fault, FaultKind, NotFound
+from tollbridge.domain.errors import NotFound
 from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.integrations import (
     BillFacts,
@@ -22,6 +22,7 @@ from tollbridge.domain.integrations import (
     scope_of,
     unapproved,
 )
+from tollbridge.domain.known_errors import ACCOUNT_FILTER
 from tollbridge.domain.runs import Flow, HoldReason, RunState
 from tollbridge.domain.safety import told_disabled
 from tollbridge.services import audit, clock
@@ -216,7 +217,7 @@ def new_delivery(
 
 def _undecided(org_id: str, target: Target, bill: BillFacts, reason: str, now: datetime) -> Event:
     """Tells people of a bill of which nobody knows whether it is to be sent; its state is `held` meanwhile."""
-    fault = Fault(FaultKind.INVALID, "integration.account_filter", reason, "")
+    fault = ACCOUNT_FILTER.fault(reason)
     return run_failed(
         clock.new_id(),
         str(fault.rule.event),

@@ -14,9 +14,9 @@ from typing import Any
 from tollbridge.domain import alerts as kinds
 from tollbridge.domain import safety
 from tollbridge.domain.audit import Action
-from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.events import Event, run_failed
 from tollbridge.domain.integrations import GlobalOptions, read_layer
+from tollbridge.domain.known_errors import DISABLED
 from tollbridge.domain.runs import Change, Flow, RunLimits, RunState
 from tollbridge.domain.safety import Streak
 from tollbridge.services import alerts, audit, clock
@@ -137,12 +137,7 @@ def _probe_after(faring: Faring, limits: RunLimits) -> timedelta | None:
 
 def _event(key: Key, run_id: str, reason: str, now: datetime) -> Event:
     org_id, id = key
-    fault = Fault(
-        FaultKind.DISABLED,
-        "integration.disabled",
-        f"The integration is disabled: {reason}",
-        "Mend them, then enable it.",
-    )
+    fault = DISABLED.fault(f"The integration is disabled: {reason}")
     return run_failed(
         clock.new_id(),
         str(fault.rule.event),

@@ -8,6 +8,7 @@ from importlib.resources import files
 
 from tollbridge.connectors.base import Connector, Limits, Sending, System
 from tollbridge.connectors.stripe.config import StripeCredential, StripeOptions
+from tollbridge.connectors.stripe.errors import ERRORS
 from tollbridge.connectors.stripe.faults import classify, replayed
 from tollbridge.connectors.stripe.flows import check, deliver
 from tollbridge.domain.flows import Request
@@ -58,6 +59,7 @@ connector = Connector(
     mapping_tables={"Account": ("Customer",)},
     authorize=authorize,
     classify=classify,
+    errors=ERRORS,
     replayed=replayed,
     deliver=deliver,
     check=check,

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
 
 from tollbridge.connectors.base import Delivery, System, chunked, form_pairs
-from tollbridge.connectors.stripe import imagined, look_ups
+from tollbridge.connectors.stripe import errors, imagined, look_ups
 from tollbridge.connectors.stripe.changes import (
     Course,
     choose_course,
@@ -19,7 +19,6 @@ from tollbridge.connectors.stripe.changes import (
     undo,
 )
 from tollbridge.connectors.stripe.config import CollectionMethod, Finish, MissingCustomer, StripeOptions, Tax
-from tollbridge.connectors.stripe.faults import MISSING_EMAIL_HINT, invalid
 from tollbridge.connectors.stripe.look_ups import get
 from tollbridge.connectors.stripe.payloads import (
     Part,
@@ -30,7 +29,7 @@ from tollbridge.connectors.stripe.payloads import (
     invoice_tags,
     planned,
 )
-from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import (
     Checked,
     Delivered,
@@ -139,22 +138,15 @@ def _customer(delivery: Delivery) -> Talk[str | Fault]:
     if mapped is not None:
         return mapped
     if config.missing_customer is MissingCustomer.REFUSE:
-        return Fault(
-            FaultKind.UNMAPPED,
-            "stripe.unmapped_customer",
-            f"account {account.id} ({account.name}) is mapped to no customer in Stripe",
-            "Map the account to a customer, or set missingCustomer to create.",
-            missing=_mapping(delivery),
+        return errors.UNMAPPED_CUSTOMER.fault(
+            f"account {account.id} ({account.name}) is mapped to no customer in Stripe", missing=_mapping(delivery)
         )
     search = look_ups.customer_search("customer:search", account.id)
     search = replace(search, sources=imagined.search_sources(), warnings=imagined.unmapped(delivery))
     found = (yield _learning(search, account.id, _only_customer))["data"]
     if len(found) > 1:
-        return Fault(
-            FaultKind.UNMAPPED,
-            "stripe.several_customers",
+        return errors.SEVERAL_CUSTOMERS.fault(
             f"Stripe has several customers for account {account.id}: {', '.join(each['id'] for each in found)}, …",
-            "Map the account to the right one of them.",
             missing=_mapping(delivery),
         )
     if found:
@@ -166,8 +158,7 @@ def _create_customer(delivery: Delivery) -> Talk[str | Fault]:
     account, config = delivery.bill.account, delivery.config
     email = email_of(account, config)
     if config.finish is Finish.SEND and email is None:
-        return invalid(
-            "missing_email",
+        return errors.MISSING_EMAIL.fault(
             f"account {account.id} ({account.name}) has no e-mail address, and finish is send",
             "Give the account an e-mail address, or set finish to finalise or draft, then replay the run.",
         )
@@ -247,19 +238,14 @@ def _without_address(delivery: Delivery, part: Part, customer: str) -> Talk[Faul
     )
     found = reply.json
     if found.get("deleted"):
-        return Fault(
-            FaultKind.UNMAPPED,
-            "stripe.customer_deleted",
+        return errors.CUSTOMER_DELETED.fault(
             f"customer {customer}, to which account {delivery.bill.account.id} is mapped, was deleted in Stripe",
-            "Map the account to another customer, then replay the run.",
             missing=_mapping(delivery),
         )
     if not found.get("email"):
-        return invalid(
-            "missing_email",
+        return errors.MISSING_EMAIL.fault(
             f"customer {customer} of account {delivery.bill.account.id} has no e-mail address in Stripe; the invoice "
             "is left as a draft",
-            MISSING_EMAIL_HINT,
         )
     return None
 
@@ -281,11 +267,8 @@ def _difference(plan: Plan, part: Part, config: StripeOptions, invoice: Invoice)
     if held == part.total:
         return None
     theirs, ours = (Money(plan.scale.amount(units), currency) for units in (held, part.total))
-    return invalid(
-        "total_differs",
-        f"Stripe's total of draft {invoice['id']} is {theirs}, ours is {ours}; nothing was finalised",
-        "Look for inclusive taxes, discounts or lines that others added; correct the cause, delete the draft in "
-        "Stripe, then replay the run.",
+    return errors.TOTAL_DIFFERS.fault(
+        f"Stripe's total of draft {invoice['id']} is {theirs}, ours is {ours}; nothing was finalised"
     )
 
 

@@ -9,9 +9,9 @@ from decimal import Decimal, localcontext
 from typing import Any
 
 from tollbridge.connectors.base import cut
+from tollbridge.connectors.stripe import errors
 from tollbridge.connectors.stripe.amounts import Scale
 from tollbridge.connectors.stripe.config import StripeOptions, Tax
-from tollbridge.connectors.stripe.faults import invalid
 from tollbridge.domain import money
 from tollbridge.domain.billing import LineItem
 from tollbridge.domain.errors import Fault
@@ -56,8 +56,7 @@ def rolled_up(items: Sequence[LineItem], currency: str, scale: Scale, config: St
     if len(joined) > MAX_LINES:
         joined = _joined(groups, lambda group: (_one(group).type, group.rates), by_product=False)
     if len(joined) > MAX_LINES:
-        return invalid(
-            "too_many_lines",
+        return errors.TOO_MANY_LINES.fault(
             f"the bill has {len(items)} lines, and {len(joined)} when rolled up by type and tax rate; "
             f"Stripe takes {MAX_LINES}",
             "Set overflow to split, or split the bill.",
@@ -70,8 +69,7 @@ def _groups(items: Sequence[LineItem], config: StripeOptions) -> list[_Group] | 
     for item in items:
         rates = _rates(item, config)
         if rates is None:
-            return invalid(
-                "tax_rate",
+            return errors.TAX_RATE.fault(
                 f"no tax rate is set for line {item.id} (product {item.product_code or 'none'}, type {item.type})",
                 f"Add {item.product_code or item.type} or * to taxRates of the integration, then replay the run.",
             )

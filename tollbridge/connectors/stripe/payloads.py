@@ -8,6 +8,7 @@ from decimal import Decimal
 from typing import Any
 
 from tollbridge.connectors.base import chunked, cut
+from tollbridge.connectors.stripe import errors
 from tollbridge.connectors.stripe.amounts import Scale, scale_of
 from tollbridge.connectors.stripe.config import (
     CollectionMethod,
@@ -21,7 +22,6 @@ from tollbridge.connectors.stripe.config import (
     ZeroTotal,
     fill,
 )
-from tollbridge.connectors.stripe.faults import invalid
 from tollbridge.connectors.stripe.lines import MAX_LINES, Entry, entries, rolled_up
 from tollbridge.domain import money
 from tollbridge.domain.billing import Account, Bill
@@ -86,27 +86,19 @@ def planned(bill: Bill, config: StripeOptions, today: date) -> Plan | Skipped | 
     """Decide what is sent: the amounts of all lines, the invoices they stand on, or why nothing is sent."""
     scale = scale_of(bill.currency)
     if scale is None:
-        return invalid(
-            "currency", f"Stripe has no currency {bill.currency}", "Bill the account in a currency that Stripe takes."
-        )
+        return errors.CURRENCY.fault(f"Stripe has no currency {bill.currency}")
     if not bill.lines:
         return Skipped("the bill has no line items")
     if not scale.fits(bill.total) and config.inexact_total is InexactTotal.REFUSE:
         step = money.plain(money.quantum(scale.decimals))
-        return invalid(
-            "inexact_total",
-            f"Stripe holds {bill.currency} in steps of {step}; the total is {money.Money(bill.total, bill.currency)}",
-            "Set inexactTotal to round, or correct the bill.",
+        return errors.INEXACT_TOTAL.fault(
+            f"Stripe holds {bill.currency} in steps of {step}; the total is {money.Money(bill.total, bill.currency)}"
         )
     total = money.round_half_up(bill.total, scale.decimals)
     if total == 0 and config.zero_total is ZeroTotal.SKIP:
         return Skipped("the bill adds up to zero, and zeroTotal is skip")
     if total < 0 and config.negative_total is NegativeTotal.REFUSE:
-        return invalid(
-            "negative_total",
-            f"the bill adds up to {money.Money(bill.total, bill.currency)}",
-            "Set negativeTotal to send if the customer's balance in Stripe shall be credited, or correct the bill.",
-        )
+        return errors.NEGATIVE_TOTAL.fault(f"the bill adds up to {money.Money(bill.total, bill.currency)}")
     issued = _issued(bill, config)
     if isinstance(issued, Fault):
         return issued
@@ -131,10 +123,8 @@ def _issued(bill: Bill, config: StripeOptions) -> date | Fault | None:
             day, missing = bill.end and bill.end - timedelta(days=1), "end date"
         case DocumentDate.EXTERNAL_INVOICE_DATE:
             day, missing = bill.external_invoice_date, "external invoice date"
-    return day or invalid(
-        "document_date",
-        f"documentDate is {config.document_date.value}, but bill {bill.id} has no {missing}",
-        "Give the bill this date, or choose another documentDate.",
+    return day or errors.DOCUMENT_DATE.fault(
+        f"documentDate is {config.document_date.value}, but bill {bill.id} has no {missing}"
     )
 
 
@@ -158,8 +148,7 @@ def _laid_out(
     """The invoices with their lines, and what a person should know about them."""
     count, notes = len(bill.lines), []
     if count > MAX_LINES and config.overflow is Overflow.REFUSE:
-        return invalid(
-            "too_many_lines",
+        return errors.TOO_MANY_LINES.fault(
             f"the bill has {count} lines, and an invoice of Stripe takes {MAX_LINES}",
             "Set overflow to roll_up or split.",
         )
@@ -175,18 +164,14 @@ def _laid_out(
         amounts = scale.apportion([entry.exact for entry in found], total)
     except ValueError:
         exact = money.plain(money.total_of([entry.exact for entry in found]))
-        return invalid(
-            "total",
-            f"the lines add up to {exact} {bill.currency}, the bill's total is {money.plain(bill.total)}",
-            "Correct the bill: lines may differ from the total only by what rounding once explains.",
+        return errors.TOTAL.fault(
+            f"the lines add up to {exact} {bill.currency}, the bill's total is {money.plain(bill.total)}"
         )
     parts = _parts(found, amounts)
     negative = next((part for part in parts if part.total < 0 <= total), None)
     if negative is not None:
-        return invalid(
-            "negative_part",
-            f"split over {len(parts)} invoices, number {negative.number} would add up to less than zero",
-            "Set overflow to roll_up, or order the lines so that credits stand beside charges.",
+        return errors.NEGATIVE_PART.fault(
+            f"split over {len(parts)} invoices, number {negative.number} would add up to less than zero"
         )
     return parts, notes
 
@@ -297,10 +282,8 @@ def customer_params(bill: Bill, config: StripeOptions) -> dict[str, Any] | Fault
     country = account.address.get("country", "").strip()
     vat_type = config.vat_id_type or _VAT_TYPES.get(country.upper(), "")
     if vat_id and not vat_type:
-        return invalid(
-            "vat_id_type",
-            f"account {account.id} has a VAT id, but its type is unknown for the country {country or '(none)'}",
-            "Set vatIdType of the integration, or give the account's address a two-letter country.",
+        return errors.VAT_ID_TYPE.fault(
+            f"account {account.id} has a VAT id, but its type is unknown for the country {country or '(none)'}"
         )
     return {
         "name": cut(fill(config.customer_name, _fields(bill, config)) or account.name, 256),

@@ -7,7 +7,7 @@ from importlib.resources import files
 
 from tollbridge.connectors.base import Connector, Limits, System
 from tollbridge.connectors.webhook.config import WebhookCredential, WebhookOptions
-from tollbridge.connectors.webhook.faults import classify, replayed
+from tollbridge.connectors.webhook.faults import ERRORS, classify, replayed
 from tollbridge.connectors.webhook.flows import check, deliver
 from tollbridge.connectors.webhook.signature import API_KEY_HEADER, authorize
 
@@ -35,6 +35,7 @@ connector = Connector(
     mapping_tables={},
     authorize=authorize,
     classify=classify,
+    errors=ERRORS,
     replayed=replayed,
     deliver=deliver,
     check=check,
