@@ -17,6 +17,8 @@ _CAUSES = {
     HoldReason.DISABLED: "integration disabled",
     HoldReason.CHANGED: "the bill changed after it was sent",
     HoldReason.PAUSED: "all sending paused",
+    HoldReason.FIRST_SENDS: "a look at the first bills",
+    HoldReason.VOLUME: "a look at the month's volume",
     HoldReason.RECOVERING: "webhook being brought back",
 }
 

@@ -14,6 +14,7 @@ from tollbridge.domain.runs import RunState
 from tollbridge.store import notifying
 from tollbridge.store.db import Connection
 from tollbridge.store.notifying import DUE_CHANNEL
+from tollbridge.store.runs import held_until
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,11 +269,11 @@ async def set_in_lanes(connection: Connection, found: BringBack, now: datetime) 
 async def let_go(connection: Connection, found: BringBack, now: datetime) -> None:
     """Queue the children: each goes out when those before it of its account have ended."""
     await connection.execute(
-        """
-        UPDATE runs SET state = 'queued', hold_reason = NULL, note = NULL, due_at = $2, updated_at = $2,
-            version = version + 1
+        f"""
+        UPDATE runs SET state = 'queued', {held_until("$2")}, hold_reason = NULL, note = NULL, due_at = $2,
+            updated_at = $2, version = version + 1
         WHERE parent_id = $1 AND state = 'held'
-        """,
+        """,  # noqa: S608 (constants)
         found.test_run_id,
         now,
     )
