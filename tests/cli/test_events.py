@@ -38,6 +38,11 @@ def test_events_are_submitted_listed_shown_and_explained(
         assert [line.split("\t")[0] for line in types] == list(EVENT_TYPES)
         assert "configuration.contract.created\tonly if submitted" in types
         assert "new.billTotal\tdouble" in cli("events", "fields", "billing.bill.created").stdout
+        assert cli("events", "groups").stderr == "There are no error events that nobody saw to.\n"
+        assert cli("events", "mark", "e1").stdout == "e1 is marked as actioned.\n"
+        assert cli("events", "mark", "e1", "--not-actioned").stdout == "e1 is marked as not actioned.\n"
+        assert "belongs to no group" in cli("events", "mark", "e1", "--group").stderr
+        assert cli("events", "mark", "e1", "--group", "--not-actioned").returncode == 2
         assert cli("events", "show", "nothing").returncode == 3
         assert cli("events", "submit", str(tmp_path / "absent")).returncode == 3
         file.write_text("{")

@@ -11,6 +11,7 @@ from tollbridge.api.wire import (
     Body,
     Json,
     Many,
+    MayDeliver,
     MayRead,
     MayWriteBilling,
     Order,
@@ -24,12 +25,15 @@ from tollbridge.api.wire import (
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.event_input import EVENT
 from tollbridge.domain.event_types import Category, type_of
+from tollbridge.domain.events import message_of
 from tollbridge.domain.fields import one_of
 from tollbridge.services import events
+from tollbridge.services.events import LatestOfGroup
 from tollbridge.store.events import Filters, Stored
 
 router = APIRouter(prefix=f"{ORG}/events", tags=["Events"])
 _CATEGORY = one_of(Category)
+BARE = described(extension=True)
 
 
 def _filters(
@@ -106,9 +110,58 @@ async def get_event_fields(parts: TheParts, caller: MayRead, eventName: str | No
     return Json({"events": await events.fields(parts.db, caller, eventName)})
 
 
+@router.get("/groups", openapi_extra=BARE)
+async def list_event_groups(
+    parts: TheParts,
+    caller: MayRead,
+    paging: Paging100,
+    integrationConfigId: str | None = None,
+    eventName: str | None = None,
+    includeActioned: bool = False,
+) -> Json:
+    """Error events of integrations by cause, the one seen last first: how many, how many of them are not marked as
+    actioned, and the latest."""
+    filters = Filters(
+        name=eventName, type=Category.INTEGRATION, actioned=includeActioned, integration_id=integrationConfigId
+    )
+    page = await events.groups(parts.db, caller, filters, paging.size, paging.token)
+    return listed([_group(each) for each in page.data], page.next_token)
+
+
+@router.post("/{id}/mark", openapi_extra=described(events.MARK, extension=True, optional=True))
+async def mark_event(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Mark one event as actioned, or as not; the note goes into the audit log."""
+    given = events.MARK.check(body or {})
+    actioned, note = given.get("actioned", True), given.get("note", "")
+    return Json(wire(await events.mark(parts.db, caller, id, actioned=actioned, note=note)))
+
+
+@router.post("/{id}/group/mark", openapi_extra=described(events.MARK_GROUP, extension=True, optional=True))
+async def mark_event_group(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Mark every error event of the same cause as actioned that came in until `until`, by default until now."""
+    return Json({"marked": await events.mark_group_of(parts.db, caller, id, body or {})})
+
+
 @router.get("/{id}")
 async def retrieve_event(parts: TheParts, caller: MayRead, id: str) -> Json:
     return Json(wire(await events.retrieve(parts.db, caller, id)))
+
+
+def _group(found: LatestOfGroup) -> dict[str, Any]:
+    group = found.group
+    told = {
+        "integrationConfigId": group.cause.integration_id,
+        "eventName": group.cause.name,
+        "code": group.cause.code,
+        "missing": group.cause.missing or None,
+        "count": group.count,
+        "open": group.open,
+        "dtFirst": timestamp(group.first_seen),
+        "dtLast": timestamp(group.last_seen),
+        "message": message_of(found.latest.event),
+        "latestEventId": group.latest_id,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def wire(stored: Stored) -> dict[str, Any]:

@@ -18,6 +18,14 @@ from tollbridge.domain.errors import Invalid, NotFound
 app = typer.Typer(help="What happened, as rules see it.", rich_markup_mode=None, no_args_is_help=True)
 
 COLUMNS = {"id": "Event", "happened": "When (UTC)", "eventName": "Type", "resourceId": "Of", "message": "Says"}
+GROUP_COLUMNS = {
+    "latestEventId": "Latest event",
+    "eventName": "Type",
+    "code": "Code",
+    "open": "Not actioned",
+    "count": "Events",
+    "message": "Says",
+}
 
 
 @app.command("list")
@@ -69,6 +77,57 @@ def show(
         return
     say(f"{found['eventName']} at {show_moment(found['eventTime'])}")
     put(json_text.dump(found["m3terEvent"]["eventData"], indent=2))
+
+
+@app.command()
+def groups(
+    integration: Annotated[str | None, typer.Option(help="Only of this integration, by its id.")] = None,
+    actioned: Annotated[bool, typer.Option("--actioned", help="Also those marked as actioned.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """List error events by cause, the one seen last first; each by its latest event.
+
+    Example: tollbridge events groups
+    """
+    from tollbridge.cli.client import Client
+
+    found = Client(read_profile(profile)).pages(
+        "events", "groups", integrationConfigId=integration, includeActioned=actioned
+    )
+    chosen = list(islice(found, limit))
+    put_rows(chosen, GROUP_COLUMNS, as_json=as_json, empty="There are no error events that nobody saw to.")
+
+
+@app.command()
+def mark(
+    event: Annotated[str, typer.Argument(help="Id of the event.")],
+    group: Annotated[bool, typer.Option("--group", help="It and all of its cause that came in until now.")] = False,
+    not_actioned: Annotated[bool, typer.Option("--not-actioned", help="Take the mark of the one event back.")] = False,
+    note: Annotated[str, typer.Option(help="What was done; it goes into the audit log.")] = "",
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Mark an error event as actioned, alone or with all of its cause.
+
+    Example: tollbridge events mark 0199… --group --note "Mapped by finance"
+    """
+    from tollbridge.cli.client import Client
+
+    if group and not_actioned:
+        raise typer.BadParameter("A group can be marked as actioned only. Leave out --group or --not-actioned.")
+    client = Client(read_profile(profile))
+    if group:
+        made = client.call("POST", "events", event, "group", "mark", body={"note": note})
+        told = f"Marked as actioned: {made['marked']}"
+    else:
+        made = client.call("POST", "events", event, "mark", body={"actioned": not not_actioned, "note": note})
+        told = f"{event} is marked as {'not ' if not_actioned else ''}actioned."
+    if as_json:
+        put_json(made)
+    else:
+        put(told)
 
 
 @app.command()
