@@ -79,3 +79,11 @@ async def test_what_is_no_error_event_belongs_to_no_group(api: httpx.AsyncClient
     assert (await api.post("events/none/mark")).status_code == 404
     assert (await api.post("events/none/group/mark")).status_code == 404
     assert (await api.post("events/e/mark", json={"note": "x" * 2001})).status_code == 400
+
+
+async def test_nothing_is_mended_where_nothing_can_be(api: httpx.AsyncClient, db: Database, errors: None) -> None:
+    gone = await api.get("events/two/group")
+    assert (gone.status_code, gone.json()["message"]) == (404, 'There is no integration configuration "int".')
+    assert (await api.post("events/two/group/mend")).status_code == 404
+    assert (await api.get("events/mendings/none")).status_code == 404
+    assert (await api.post("events/mendings/none/stop")).status_code == 404
