@@ -12,6 +12,9 @@ from fastapi import FastAPI
 
 from tests.api.entities import ACCOUNT, a_bill, send
 from tests.api.openapi_file import FILE, text_of
+from tests.api.test_error_events import fail
+from tests.console.trouble import REJECTED
+from tollbridge.store.db import Database
 
 HERE = "/organizations/{orgId}/"
 
@@ -20,7 +23,8 @@ def test_the_document_in_the_repository_is_current(app: FastAPI) -> None:
     assert FILE.read_text() == text_of(app), "Run: make openapi"
 
 
-async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI) -> None:
+async def test_answers_are_as_described(api: httpx.AsyncClient, app: FastAPI, db: Database) -> None:
+    await fail(db, "error", REJECTED)
     await send(api, "POST", "accounts", ACCOUNT)
     await send(api, "POST", "products", {"code": "C", "name": "Calls"})
     mapping = {"m3terEntity": "Account", "m3terId": "acme", "externalSystem": "Stripe", "externalTable": "Customer"}

@@ -152,3 +152,27 @@ async def test_an_unknown_event_is_said_to_be_one(browser: Browser) -> None:
     page = await browser.open("/events/none")
     assert page.status == 404
     assert "event" in page.text
+
+
+async def test_a_group_is_mended_by_pasting_mappings_and_can_be_stopped(browser: Browser, world: World) -> None:
+    await fail(world, "one", "a", unmapped("a"))
+    await fail(world, "two", "b", unmapped("b"))
+    page = await browser.open("/events")
+    assert "2 failed, 0 held, 20.00 USD" in page.text
+    (link,) = {path for path in page.links.values() if path.endswith("/mend")}
+    ask = await browser.open(link)
+    assert ask.h1 == ["Mend mapping.missing"]
+    button = "Send 2 (20.00 USD)"
+    assert ask.form(button).fields["mappings"].split() == ["a,", "b,"]
+    wrong = await browser.send(ask, button, mappings="nobody,cus_9")
+    assert "lacks no mapping in this group" in wrong.text
+    assert wrong.form(button).fields["mappings"] == "nobody,cus_9"
+    begun = await browser.send(wrong, button, mappings="a,cus_1\nb,\n")
+    assert "2 are being sent." in begun.text
+    assert "0 of 2 delivered, 0 failing, 0 held, 2 left" in begun.text
+    (mapped,) = await world.rows("SELECT m3ter_id, external_id FROM external_mappings")
+    assert tuple(mapped) == ("a", "cus_1")
+    under_way = await browser.open(link)
+    assert "Look how far the mending is that is under way" in under_way.links
+    stopped = await browser.send(begun, "Stop")
+    assert "Stopped: Stopped by" in stopped.text

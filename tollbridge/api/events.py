@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from decimal import Decimal
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -11,6 +12,7 @@ from tollbridge.api.wire import (
     Body,
     Json,
     Many,
+    MayDeliver,
     MayRead,
     MayWriteBilling,
     Order,
@@ -24,12 +26,16 @@ from tollbridge.api.wire import (
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.event_input import EVENT
 from tollbridge.domain.event_types import Category, type_of
+from tollbridge.domain.events import message_of
 from tollbridge.domain.fields import one_of
-from tollbridge.services import events
+from tollbridge.services import events, mending
+from tollbridge.services.events import LatestOfGroup
+from tollbridge.services.mending import Figures, Progress, Stuck
 from tollbridge.store.events import Filters, Stored
 
 router = APIRouter(prefix=f"{ORG}/events", tags=["Events"])
 _CATEGORY = one_of(Category)
+BARE = described(extension=True)
 
 
 def _filters(
@@ -106,9 +112,128 @@ async def get_event_fields(parts: TheParts, caller: MayRead, eventName: str | No
     return Json({"events": await events.fields(parts.db, caller, eventName)})
 
 
+@router.get("/groups", openapi_extra=BARE)
+async def list_event_groups(
+    parts: TheParts,
+    caller: MayRead,
+    paging: Paging100,
+    integrationConfigId: str | None = None,
+    eventName: str | None = None,
+    includeActioned: bool = False,
+) -> Json:
+    """Error events of integrations by cause, the one seen last first: how many, how many of them are not marked as
+    actioned, and the latest."""
+    filters = Filters(
+        name=eventName, type=Category.INTEGRATION, actioned=includeActioned, integration_id=integrationConfigId
+    )
+    page = await events.groups(parts.db, caller, filters, paging.size, paging.token)
+    figures = await mending.figures(parts.db, caller, [each.group.cause for each in page.data])
+    return listed([_group(each) | _figures(figures[each.group.cause]) for each in page.data], page.next_token)
+
+
+@router.get("/mendings/{id}", openapi_extra=BARE)
+async def retrieve_mending(parts: TheParts, caller: MayRead, id: str) -> Json:
+    """How far the mending of a group is, when it may be over, and why what failed again did."""
+    return Json(_mending(await mending.progress(parts.db, caller, id)))
+
+
+@router.post("/mendings/{id}/stop", openapi_extra=BARE)
+async def stop_mending(parts: TheParts, caller: MayDeliver, id: str) -> Json:
+    """Send no more; what is left stays until the group is mended again."""
+    return Json(_mending(await mending.stop(parts.db, caller, id)))
+
+
+@router.get("/{id}/group", openapi_extra=BARE)
+async def look_at_event_group(parts: TheParts, caller: MayRead, id: str) -> Json:
+    """What is stuck of the group of an error event, and what lacks a mapping there."""
+    return Json(_stuck(await mending.look(parts.db, caller, id)))
+
+
+@router.post("/{id}/group/mend", openapi_extra=described(mending.BODY, extension=True, optional=True))
+async def mend_event_group(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Write the mappings, enable the integration where it is disabled, and send what failed and was held, paced.
+
+    Mappings need the permission `map`, a disabled integration `configure`."""
+    return Json(_mending(await mending.start(parts.db, caller, id, body)))
+
+
+@router.post("/{id}/mark", openapi_extra=described(events.MARK, extension=True, optional=True))
+async def mark_event(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Mark one event as actioned, or as not; the note goes into the audit log."""
+    given = events.MARK.check(body or {})
+    actioned, note = given.get("actioned", True), given.get("note", "")
+    return Json(wire(await events.mark(parts.db, caller, id, actioned=actioned, note=note)))
+
+
+@router.post("/{id}/group/mark", openapi_extra=described(events.MARK_GROUP, extension=True, optional=True))
+async def mark_event_group(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
+    """Mark every error event of the same cause as actioned that came in until `until`, by default until now."""
+    return Json({"marked": await events.mark_group_of(parts.db, caller, id, body or {})})
+
+
 @router.get("/{id}")
 async def retrieve_event(parts: TheParts, caller: MayRead, id: str) -> Json:
     return Json(wire(await events.retrieve(parts.db, caller, id)))
+
+
+def _group(found: LatestOfGroup) -> dict[str, Any]:
+    group = found.group
+    told = {
+        "integrationConfigId": group.cause.integration_id,
+        "eventName": group.cause.name,
+        "code": group.cause.code,
+        "missing": group.cause.missing or None,
+        "count": group.count,
+        "open": group.open,
+        "dtFirst": timestamp(group.first_seen),
+        "dtLast": timestamp(group.last_seen),
+        "message": message_of(found.latest.event),
+        "latestEventId": group.latest_id,
+    }
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def _figures(found: Figures) -> dict[str, Any]:
+    return {"failedRuns": found.failed, "heldRuns": found.held, "totals": dict(found.sums or {})}
+
+
+def _stuck(found: Stuck) -> dict[str, Any]:
+    return {
+        "integrationConfigId": found.cause.integration_id,
+        "eventName": found.cause.name,
+        "code": found.cause.code,
+        "enabled": found.enabled,
+        "unmapped": [{"m3terEntity": entity, "m3terId": id} for entity, id in found.unmapped],
+        **_figures(found.figures),
+        **({"missing": found.cause.missing} if found.cause.missing else {}),
+        **({"mendingId": found.under_way} if found.under_way else {}),
+    }
+
+
+def _mending(found: Progress) -> dict[str, Any]:
+    mended = found.mending
+    told = {
+        "id": mended.id,
+        "integrationConfigId": mended.integration_id,
+        "eventName": mended.name,
+        "code": mended.code,
+        "state": mended.state,
+        "note": mended.note,
+        "total": mended.total,
+        "totals": {currency: Decimal(total) for currency, total in mended.sums.items()},
+        "delivered": found.delivered,
+        "failed": found.failed,
+        "held": found.held,
+        "left": found.left,
+        "failing": [
+            {"code": each.code, "count": each.count, "message": each.message, "runId": each.run_id}
+            for each in found.failing
+        ],
+        "dtStarted": timestamp(mended.started_at),
+        "startedBy": mended.started_by,
+        "eta": timestamp(found.eta),
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def wire(stored: Stored) -> dict[str, Any]:

@@ -126,6 +126,12 @@ _ALERT = {
     "told": {"type": "array", "items": _object(_LETTER), "description": "Only of a single alert: who was told."},
 }
 
+_STUCK: dict[str, Any] = {
+    "failedRuns": {**_COUNT, "description": "Runs that failed for this cause and wait to be sent again."},
+    "heldRuns": {**_COUNT, "description": "Runs that are held because of it."},
+    "totals": {"type": "object", "description": "The sums of their bills by currency."},
+}
+
 COMPONENTS: Mapping[str, Schema] = {
     "Account": _entity(ACCOUNT),
     "AccessKey": _object({**_KEY, "apiSecret": {**_TEXT, "description": "Only where the key was just made."}}, "id"),
@@ -184,6 +190,50 @@ COMPONENTS: Mapping[str, Schema] = {
         "eventTime",
         "m3terEvent",
     ),
+    "EventGroup": _object(
+        {
+            **_texts("integrationConfigId eventName code missing message latestEventId"),
+            "count": _COUNT,
+            "open": {**_COUNT, "description": "How many of them are not marked as actioned."},
+            "dtFirst": _MOMENT,
+            "dtLast": _MOMENT,
+            **_STUCK,
+        },
+        "eventName",
+        "code",
+        "count",
+        "open",
+        "latestEventId",
+    ),
+    "StuckGroup": _object(
+        {
+            **_texts("integrationConfigId eventName code missing mendingId"),
+            "enabled": {"type": "boolean"},
+            "unmapped": {"type": "array", "items": _object(_texts("m3terEntity m3terId"), "m3terEntity", "m3terId")},
+            **_STUCK,
+        },
+        "eventName",
+        "code",
+    ),
+    "Mending": _object(
+        {
+            **_texts("id integrationConfigId eventName code note startedBy"),
+            "state": _one_of(("sending", "done", "stopped")),
+            "total": _COUNT,
+            "totals": {"type": "object"},
+            "delivered": _COUNT,
+            "failed": _COUNT,
+            "held": _COUNT,
+            "left": _COUNT,
+            "failing": {"type": "array", "items": {"type": "object"}},
+            "dtStarted": _MOMENT,
+            "eta": _MOMENT,
+        },
+        "id",
+        "state",
+        "total",
+    ),
+    "EventsMarked": _object({"marked": _COUNT}, "marked"),
     "EventFields": _object({"events": {"type": "object"}}, "events"),
     "EventTypes": _object({"events": _TEXTS, "onlyIfSubmitted": _TEXTS}, "events"),
     "ExternalMapping": _entity(EXTERNAL_MAPPING, {"tenant": _TEXT}),
@@ -249,12 +299,18 @@ _OF_OPERATION = {
     "get_event_fields": "EventFields",
     "get_event_types": "EventTypes",
     "list_access_keys": "AccessKey",
+    "list_event_groups": "EventGroup",
     "list_integrations": "Integration",
     "list_line_items": "LineItem",
     "list_user_sessions": "UserSession",
+    "look_at_event_group": "StuckGroup",
+    "mark_event_group": "EventsMarked",
+    "mend_event_group": "Mending",
     "retrieve_integration": "Integration",
     "retrieve_line_item": "LineItem",
+    "retrieve_mending": "Mending",
     "retrieve_webhook_health": "WebhookHealth",
+    "stop_mending": "Mending",
     "update_integration": "Integration",
 }
 _OWN = {

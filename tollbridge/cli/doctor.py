@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
 
 def doctor(as_json: AsJson = False) -> None:
-    """Look at database, schema, clock, key, workers, queue, mail, credentials. Exit code 1 where something is wrong.
+    """Look at database, schema, clock, key, workers, queue, mail, credentials, integrations, sources. Exit code 1 where
+    something is wrong.
 
     Changes nothing. One line for each: ✓ or ✗, what was found, and what to do about it.
 
@@ -48,7 +49,7 @@ async def _examine(settings: Settings) -> list[Finding]:
         check_settings(settings)
         vault = _vault(settings)
         async with connected(_dsn(settings)) as db:
-            return [*await examine(db, vault, version("tollbridge")), await _mail(settings)]
+            return [*await examine(db, vault, version("tollbridge"), settings), await _mail(settings)]
     except Refusal as refusal:
         return [Finding(refusal.code.partition(".")[0].replace("vault", "key"), False, refusal.message, refusal.hint)]
 

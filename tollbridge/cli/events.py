@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+import csv
 import sys
+import time
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from tollbridge.cli.common import AsJson
-from tollbridge.cli.output import put, put_json, put_rows, say, show_moment
+from tollbridge.cli.common import AsJson, Exit, confirm
+from tollbridge.cli.output import in_brackets, put, put_json, put_rows, say, show_moment
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import Invalid, NotFound
 
+if TYPE_CHECKING:
+    from tollbridge.cli.client import Client
+
+POLL = 0.5
+"""Seconds between two looks at how far a mending is."""
+
 app = typer.Typer(help="What happened, as rules see it.", rich_markup_mode=None, no_args_is_help=True)
 
 COLUMNS = {"id": "Event", "happened": "When (UTC)", "eventName": "Type", "resourceId": "Of", "message": "Says"}
+GROUP_COLUMNS = {
+    "latestEventId": "Latest event",
+    "eventName": "Type",
+    "code": "Code",
+    "open": "Not actioned",
+    "count": "Events",
+    "failedRuns": "Failed runs",
+    "heldRuns": "Held runs",
+    "message": "Says",
+}
 
 
 @app.command("list")
@@ -69,6 +87,150 @@ def show(
         return
     say(f"{found['eventName']} at {show_moment(found['eventTime'])}")
     put(json_text.dump(found["m3terEvent"]["eventData"], indent=2))
+
+
+@app.command()
+def groups(
+    integration: Annotated[str | None, typer.Option(help="Only of this integration, by its id.")] = None,
+    actioned: Annotated[bool, typer.Option("--actioned", help="Also those marked as actioned.")] = False,
+    limit: Annotated[int, typer.Option(min=1, help="At most so many.")] = 50,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """List error events by cause, the one seen last first; each by its latest event.
+
+    Example: tollbridge events groups
+    """
+    from tollbridge.cli.client import Client
+
+    found = Client(read_profile(profile)).pages(
+        "events", "groups", integrationConfigId=integration, includeActioned=actioned
+    )
+    chosen = list(islice(found, limit))
+    put_rows(chosen, GROUP_COLUMNS, as_json=as_json, empty="There are no error events that nobody saw to.")
+
+
+@app.command()
+def mark(
+    event: Annotated[str, typer.Argument(help="Id of the event.")],
+    group: Annotated[bool, typer.Option("--group", help="It and all of its cause that came in until now.")] = False,
+    not_actioned: Annotated[bool, typer.Option("--not-actioned", help="Take the mark of the one event back.")] = False,
+    note: Annotated[str, typer.Option(help="What was done; it goes into the audit log.")] = "",
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Mark an error event as actioned, alone or with all of its cause.
+
+    Example: tollbridge events mark 0199… --group --note "Mapped by finance"
+    """
+    from tollbridge.cli.client import Client
+
+    if group and not_actioned:
+        raise typer.BadParameter("A group can be marked as actioned only. Leave out --group or --not-actioned.")
+    client = Client(read_profile(profile))
+    if group:
+        made = client.call("POST", "events", event, "group", "mark", body={"note": note})
+        told = f"Marked as actioned: {made['marked']}"
+    else:
+        made = client.call("POST", "events", event, "mark", body={"actioned": not not_actioned, "note": note})
+        told = f"{event} is marked as {'not ' if not_actioned else ''}actioned."
+    if as_json:
+        put_json(made)
+    else:
+        put(told)
+
+
+@app.command()
+def mend(
+    event: Annotated[str, typer.Argument(help="Id of an error event; all of its cause is mended.")],
+    mappings: Annotated[
+        Path | None, typer.Option(help="A CSV file with the columns m3terId and externalId: what is missing.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Mend all of one cause: write mappings, enable the integration, send what failed and was held; show how far it is.
+
+    Ctrl-C ends only the display; tollbridge events mending --stop the sending. Exit code 0 where all is delivered, 6
+    where some still fail, are held, or it was stopped.
+
+    Example: tollbridge events mend 0199… --mappings customers.csv
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    found = client.get("events", event, "group")
+    given = read_mappings(mappings) if mappings else []
+    if not yes:
+        lacking = f", {len(found['unmapped'])} lack a mapping in {found['missing']}" if found["unmapped"] else ""
+        say(f"{found['failedRuns']} failed, {found['heldRuns']} are held{lacking}; {len(given)} mappings are given.")
+    count = found["failedRuns"] + found["heldRuns"]
+    enabling = "" if found["enabled"] else " The integration is enabled."
+    confirm(f"Send {count}{in_brackets(found['totals'])}?{enabling}", yes=yes)
+    begun = client.call("POST", "events", event, "group", "mend", body={"mappings": given} if given else {})
+    _follow(client, begun, wait=not detach, as_json=as_json)
+
+
+@app.command()
+def mending(
+    id: Annotated[str, typer.Argument(help="Id of a mending.")],
+    stop: Annotated[bool, typer.Option("--stop", help="Send no more; what is left stays held.")] = False,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Show how far a mending is until it is over, or stop it.
+
+    Example: tollbridge events mending 0199… --stop
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    found = client.call("POST", "events", "mendings", id, "stop") if stop else client.get("events", "mendings", id)
+    _follow(client, found, wait=not stop, as_json=as_json)
+
+
+def _follow(client: Client, found: dict[str, Any], *, wait: bool, as_json: bool) -> None:
+    """Show a line for each change until it is over; fails where not all is delivered in the end."""
+    shown = ""
+    while True:
+        line = f"{found['state']}\t{found['delivered']} of {found['total']} delivered, {found['left']} left"
+        line += f"\tover at about {show_moment(found['eta'])} UTC" if "eta" in found else ""
+        if not as_json and line != shown:
+            shown = line
+            put(line)
+        if not wait or found["state"] != "sending":
+            break
+        time.sleep(POLL)
+        found = client.get("events", "mendings", found["id"])
+    if as_json:
+        put_json(found)
+    if found["state"] == "sending":
+        say(f"hint: tollbridge events mending {found['id']}")
+        return
+    say(found.get("note") or "")
+    for each in found["failing"]:
+        say(f"  {each['count']} × {each['code']}, such as run {each['runId']}: {each['message']}")
+    if found["state"] != "done" or found["failed"] or found["held"]:
+        raise typer.Exit(Exit.RUN_FAILED)
+
+
+def read_mappings(file: Path) -> list[dict[str, str]]:
+    """The rows of a CSV file; those without an external id are left out."""
+    try:
+        rows = list(csv.DictReader(file.read_text("utf-8-sig").splitlines()))
+    except (OSError, UnicodeDecodeError) as error:
+        raise NotFound("mending.file", f"{file} cannot be read: {error}.", "Name a CSV file in UTF-8.") from error
+    if rows and not {"m3terId", "externalId"} <= rows[0].keys():
+        raise Invalid(
+            "mending.columns", f"{file} has not the columns m3terId and externalId.", "Name them in its first line."
+        )
+    return [
+        {name: row[name].strip() for name in ("m3terId", "externalId")}
+        for row in rows
+        if row["externalId"] and row["m3terId"]
+    ]
 
 
 @app.command()

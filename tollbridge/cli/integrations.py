@@ -11,10 +11,10 @@ import typer
 from click import Choice
 
 from tollbridge.cli import completing
-from tollbridge.cli.common import AsJson
+from tollbridge.cli.common import AsJson, confirm
 from tollbridge.cli.credentials import Pairs, read_pairs
 from tollbridge.cli.named import id_of
-from tollbridge.cli.output import put, put_json, put_rows, say, show_moment
+from tollbridge.cli.output import in_brackets, put, put_json, put_rows, say, show_moment, sums
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
 from tollbridge.domain.money import plain
 from tollbridge.domain.runs import HeldChoice
@@ -71,7 +71,7 @@ def create(
         put(made["id"])
         waiting = made.get("billsInScope", {})
         if waiting.get("count"):
-            say(f"Bills here already that could be sent: {waiting['count']} ({_sums(waiting['totals'])}).")
+            say(f"Bills here already that could be sent: {waiting['count']} ({sums(waiting['totals'])}).")
             say(f"hint: tollbridge integrations send {made['id']}")
         if waiting.get("undecidedAccounts"):
             say(f"Accounts for which the account filter comes to nothing: {waiting['undecidedAccounts']}.")
@@ -122,7 +122,7 @@ def _facts(found: dict[str, Any]) -> Iterator[tuple[str, str]]:
     rule = f"{found['errorsInARow']} of {found['disableAfter']}" if found["disableAfter"] else "never disabled by them"
     yield "Errors in a row", rule
     held = found["heldRuns"]
-    yield "Held", f"{held['count']}{_in_brackets(held['totals'])}"
+    yield "Held", f"{held['count']}{in_brackets(held['totals'])}"
 
 
 def _say_errors(found: dict[str, Any]) -> None:
@@ -187,7 +187,7 @@ def enable(
 
 def _ask(held: dict[str, Any]) -> HeldChoice:
     """What becomes of what is held; refused where nobody can be asked."""
-    question = f"Held since it was disabled: {held['count']}{_in_brackets(held['totals'])}."
+    question = f"Held since it was disabled: {held['count']}{in_brackets(held['totals'])}."
     if not sys.stdin.isatty():
         raise typer.BadParameter(f"{question} Say what becomes of it: --held send or --held drop")
     say(question)
@@ -213,7 +213,7 @@ def continue_(
         found = client.call("GET", "integrationconfigs", chosen, "continue")
         _say_waiting(found)
         held = found["heldRuns"]
-        _confirm(f"Send on, with the {held['count']} that {'is' if held['count'] == 1 else 'are'} held", held["totals"])
+        confirm(f"Send on, with the {held['count']} held{in_brackets(held['totals'])}?", yes=False)
     made = client.call("POST", "integrationconfigs", chosen, "continue")
     if as_json:
         put_json(made)
@@ -228,19 +228,11 @@ def _say_waiting(found: dict[str, Any]) -> None:
     for month in found["months"]:
         say(f"{month['reason']}.")
     sent = found["sent"]
-    say(f"Sent: {sent['count']}, delivered of them: {sent['delivered']}{_in_brackets(sent['totals'])}")
+    say(f"Sent: {sent['count']}, delivered of them: {sent['delivered']}{in_brackets(sent['totals'])}")
     for each in sent["latest"]:
         total = f"{plain(Decimal(each['total']))} {each['currency']}" if "total" in each else ""
         where = each.get("url") or each.get("externalId") or f"run {each['runId']}"
         say(f"  {each['billId']}  {each['state']}  {total}  {where}")
-
-
-def _confirm(question: str, totals: dict[str, Any]) -> None:
-    """Go on only where somebody says yes; refused where nobody can be asked."""
-    asked = f"{question}{_in_brackets(totals)}?"
-    if not sys.stdin.isatty():
-        raise typer.BadParameter(f"{asked} Say so with --yes")
-    typer.confirm(asked, err=True, abort=True)
 
 
 @app.command()
@@ -265,11 +257,3 @@ def send(
 
 def _chosen(client: Client, integration: str) -> str:
     return id_of(client, "integrationconfigs", "integration", integration, "the integration")
-
-
-def _in_brackets(totals: dict[str, Any]) -> str:
-    return f" ({_sums(totals)})" if totals else ""
-
-
-def _sums(totals: dict[str, Any]) -> str:
-    return ", ".join(f"{plain(Decimal(total))} {currency}" for currency, total in sorted(totals.items()))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Any
 
 import typer
@@ -108,3 +109,13 @@ def show_moment(text: str | None) -> str:
     """A moment of the wire for people, in UTC, to the second."""
     at = moment(text)
     return f"{at:%Y-%m-%d %H:%M:%S}" if at else ""
+
+
+def sums(totals: Mapping[str, Any]) -> str:
+    """Sums by currency for people."""
+    return ", ".join(f"{plain(Decimal(total))} {currency}" for currency, total in sorted(totals.items()))
+
+
+def in_brackets(totals: Mapping[str, Any]) -> str:
+    """The same behind a count; nothing where there are none."""
+    return f" ({sums(totals)})" if totals else ""

@@ -14,7 +14,7 @@ from tollbridge.domain.errors import ACTIONS, Invalid
 from tollbridge.domain.event_types import Category
 from tollbridge.domain.events import Cause, cause_of, message_of
 from tollbridge.domain.fields import read_instant
-from tollbridge.services import events, names
+from tollbridge.services import events, mending, names
 from tollbridge.store.event_groups import Group
 from tollbridge.store.events import Filters, Stored
 from tollbridge.store.records import Record
@@ -90,6 +90,7 @@ async def list_events(visit: MayRead, wanted: Annotated[Wanted, Depends()], afte
     else:
         grouped = await events.groups(db, caller, wanted.filters(), _SHOWN, after)
         found, token = [(each.latest, each.group) for each in grouped.data], grouped.next_token
+    causes = [group.cause for _, group in found if group]
     return visit.page(
         "events.html",
         shown=await _shown(visit, found),
@@ -98,6 +99,7 @@ async def list_events(visit: MayRead, wanted: Annotated[Wanted, Depends()], afte
         wanted=wanted,
         kinds=KINDS,
         most=events.MOST_GROUPED,
+        figures=await mending.figures(db, caller, causes) if causes else {},
     )
 
 

@@ -40,6 +40,7 @@ class Action(StrEnum):
     RECOVER = "RECOVER"
     REPLAY_MISSING = "REPLAY_MISSING"
     BRING_BACK = "BRING_BACK"
+    MEND = "MEND"
     STOP = "STOP"
     REPLACE_SECRET = "REPLACE_SECRET"  # noqa: S105 an action
     ROTATE_KEYS = "ROTATE_KEYS"

@@ -107,6 +107,7 @@ HELD = {
     HoldReason.PAUSED: "All sending is paused; it is sent when that is resumed.",
     HoldReason.FIRST_SENDS: "The first bills of the integration wait for a look; continue it and the bill is sent.",
     HoldReason.VOLUME: "Its month is much larger than the last; continue the integration and the bill is sent.",
+    HoldReason.MENDING: "Its group of errors is being mended; it is sent in its turn, or when that is begun again.",
     HoldReason.RECOVERING: "The webhook is being brought back; it is sent in its turn.",
 }
 """Why a run is held, and the way out."""

@@ -61,6 +61,8 @@ class HoldReason(StrEnum):
     """The first bills of the integration were sent; the others wait for a look at them."""
     VOLUME = "volume"
     """Its month is much larger than the last one."""
+    MENDING = "mending"
+    """The group of errors to which it belongs is being mended; it goes out in its turn, or when that is begun again."""
     RECOVERING = "recovering"
     """The webhook is being brought back; the notification goes out in its turn, or when that goes on."""
 

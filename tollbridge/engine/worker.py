@@ -40,7 +40,7 @@ from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import WEBHOOK, Http
-from tollbridge.services import bringing_back, clock, credentials, metrics, notifying, probing, schedules, work
+from tollbridge.services import bringing_back, clock, credentials, mending, metrics, notifying, probing, schedules, work
 from tollbridge.services.groups import Group
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
@@ -68,6 +68,8 @@ leases."""
 TRIM = timedelta(minutes=1)
 BRING_BACK = timedelta(seconds=0.5)
 """How often is looked after webhooks that are brought back."""
+MEND = timedelta(seconds=0.5)
+"""How often is looked after groups of errors that are mended."""
 PROBE = timedelta(seconds=10)
 """How often is looked for disabled integrations whose time to be probed has come."""
 SCHEDULE = timedelta(seconds=10)
@@ -150,6 +152,7 @@ class Worker:
             asyncio.create_task(self._every(CHECK, self._check_credentials)),
             asyncio.create_task(self._every(PUBLISH, self._publish)),
             asyncio.create_task(self._every(BRING_BACK, self._bring_back)),
+            asyncio.create_task(self._every(MEND, self._mend)),
             asyncio.create_task(self._every(PROBE, self._probe)),
         ]
         queue = asyncio.create_task(self._take_jobs(stop))
@@ -360,6 +363,9 @@ class Worker:
 
     async def _bring_back(self) -> None:
         await bringing_back.step(self._db, clock.now())
+
+    async def _mend(self) -> None:
+        await mending.step(self._db, clock.now())
 
     async def _probe(self) -> None:
         while await probing.step(self._db, clock.now()):

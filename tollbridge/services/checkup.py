@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from tollbridge.domain.alerts import Alert, Severity
 from tollbridge.domain.errors import Refusal
-from tollbridge.services import clock, metrics
+from tollbridge.services import clock, metrics, watching
 from tollbridge.services.metrics import Standing
 from tollbridge.services.sealing import credential_row
+from tollbridge.settings import Settings
 from tollbridge.store import inspection, migrate, sealed
 from tollbridge.store.db import Database
-from tollbridge.store.inspection import CredentialStanding
+from tollbridge.store.inspection import CredentialStanding, DisabledIntegration
 from tollbridge.vault import Vault
 
 LONGEST_SKEW = timedelta(seconds=2)
@@ -34,7 +36,7 @@ class Finding:
     remedy: str | None = None
 
 
-async def examine(db: Database, vault: Vault | None, version: str) -> list[Finding]:
+async def examine(db: Database, vault: Vault | None, version: str, settings: Settings) -> list[Finding]:
     """All findings; `vault` is None where there is no key yet, `version` is this release's."""
     async with db.hot() as connection:
         asked = clock.now()
@@ -49,6 +51,7 @@ async def examine(db: Database, vault: Vault | None, version: str) -> list[Findi
     async with db.hot() as connection:
         secrets = await sealed.all_secrets(connection)
         credentials = await inspection.credentials(connection)
+        disabled = await inspection.disabled(connection)
     standing = await metrics.standing(db, clock.now())
     return [
         *findings,
@@ -57,6 +60,9 @@ async def examine(db: Database, vault: Vault | None, version: str) -> list[Findi
         judge_queue(standing),
         judge_outbox(standing),
         *map(judge_credential, credentials),
+        *judge_expiry(await watching.expiring(db, clock.now())),
+        *judge_integrations(disabled),
+        *judge_sources(await watching.silent_sources(db, settings, clock.now())),
     ]
 
 
@@ -151,3 +157,36 @@ def judge_credential(credential: CredentialStanding) -> Finding:
         f"{text}{checked}: {credential.error or 'it was never checked'}",
         "Save the credential again with a secret that works, while a worker runs.",
     )
+
+
+def judge_expiry(expiring: Sequence[Alert]) -> list[Finding]:
+    """Credentials that end within two weeks, or have; wrong from a week before."""
+    if not expiring:
+        return [Finding("expiry", True, "No credential is known to expire soon.")]
+    return [
+        Finding(f"expiry {each.credential_id}", each.severity is Severity.INFO, each.description, each.remedy)
+        for each in expiring
+    ]
+
+
+def judge_integrations(disabled: Sequence[DisabledIntegration]) -> list[Finding]:
+    """Integrations that are disabled, whoever did it."""
+    if not disabled:
+        return [Finding("integrations", True, "No integration is disabled.")]
+    return [
+        Finding(
+            f"integration {each.id}",
+            False,
+            f"{each.name} ({each.org_id}/{each.id}) is disabled, {each.held} runs are held: "
+            f"{(each.reason or 'no reason was given').rstrip('.')}.",
+            f"Mend that, then: tollbridge integrations enable {each.id}",
+        )
+        for each in disabled
+    ]
+
+
+def judge_sources(silent: Sequence[Alert]) -> list[Finding]:
+    """Organizations whose source is silent against its own rhythm."""
+    if not silent:
+        return [Finding("sources", True, "No source of bills is silent for longer than usual.")]
+    return [Finding(f"source {each.org_id}", False, each.description, each.remedy) for each in silent]

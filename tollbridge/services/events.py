@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from tollbridge.domain.audit import Action
+from tollbridge.domain.errors import Invalid
 from tollbridge.domain.event_types import EVENT_TYPES, Category, fields_of, type_of
 from tollbridge.domain.events import Cause, cause_of
-from tollbridge.domain.fields import text
+from tollbridge.domain.fields import Shape, boolean, instant, read_instant, text
 from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import missing
@@ -25,6 +27,8 @@ GROUP = "EventGroup"
 """As what the audit log names error events of one cause."""
 NOTES_SHOWN = 20
 _NOTE = text(most=2000)
+MARK = Shape({"actioned": boolean(), "note": _NOTE})
+MARK_GROUP = Shape({"note": _NOTE, "until": instant()})
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +113,20 @@ async def mark_group(db: Database, caller: Caller, cause: Cause, until: datetime
         if count:
             await _note(tx, caller, GROUP, cause.key, True, count, note)
     return count
+
+
+async def mark_group_of(db: Database, caller: Caller, id: str, body: Any) -> int:
+    """Mark what came in until now of the cause of one error event; raises NotFound, and Invalid for another event."""
+    given = MARK_GROUP.check(body)
+    stored = await retrieve(db, caller, id)
+    if stored.event.type != Category.INTEGRATION:
+        raise Invalid(
+            "event.no_error",
+            f"The event {id} is of type {stored.event.type}, and belongs to no group.",
+            "Name an error event of an integration; `tollbridge events groups` shows them.",
+        )
+    until = read_instant(given.get("until", "")) or clock.now()
+    return await mark_group(db, caller, cause_of(stored.event), until, given.get("note", ""))
 
 
 async def history(db: Database, caller: Caller, stored: Stored) -> Sequence[Entry]:

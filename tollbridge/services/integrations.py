@@ -24,7 +24,7 @@ from tollbridge.domain.fields import (
     trimmed,
 )
 from tollbridge.domain.integrations import CredentialStatus, GlobalOptions, IntegrationStatus, read_layer
-from tollbridge.domain.runs import HeldChoice
+from tollbridge.domain.runs import HeldChoice, HoldReason
 from tollbridge.domain.safety import Rule, Streak
 from tollbridge.services import alerts, audit, clock, dispatch, guarding, links, runs, systems
 from tollbridge.services.caller import Caller
@@ -203,7 +203,7 @@ async def enable(db: Database, caller: Caller, id: str, body: Any = None) -> Int
                 tx, caller.org_id, id, f"Dropped by {caller.principal}, who enabled the integration.", clock.now()
             )
             await audit.note(tx, caller, Action.DROP, "Integration", id, after={"runs": dropped})
-        await runs.release_for_integration(tx, caller.org_id, id, clock.now())
+        await runs.release_for_integration(tx, caller.org_id, id, clock.now(), HoldReason.MENDING)
         return await _with_latest(tx, changed)
 
 

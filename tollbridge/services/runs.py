@@ -189,37 +189,42 @@ async def replay(db: Database, caller: Caller, run_id: str, body: Any = None) ->
     """
     given = REPLAY.check(body or {})
     async with db.transaction() as tx:
-        run = await get_run(tx, caller.org_id, run_id)
-        connection = await raw(tx)
-        if run.flow is Flow.NOTIFY:
-            raise Conflict(
-                "run.notification",
-                f"Run {run_id} carries a notification, which is sent again as it is.",
-                "Send it with POST …/integrationruns/{id}/resend.",
-            )
-        if run.flow is Flow.CHECK or run.integration_id is None or run.account_id is None:
-            raise Conflict(
-                "run.not_a_delivery",
-                f"Run {run_id} checked a credential; there is nothing to deliver again.",
-                "Check the credential again instead.",
-            )
-        target = await target_of(connection, caller.org_id, run.integration_id)
-        await lanes.lock(connection, [target.lane(run.account_id)])
-        await _refuse_replay(connection, caller.org_id, run)
-        again = new_delivery(
-            caller.org_id,
-            target,
-            run.entity_id,
-            run.revision,
-            run.account_id,
-            by=caller.principal,
-            replay_of=run.id,
-            flow=run.flow,
-            decision=None if given.get("askAgain") else _carried(run),
+        return await replay_in(tx, caller, run_id, ask_again=bool(given.get("askAgain")))
+
+
+async def replay_in(tx: Tx, caller: Caller, run_id: str, *, ask_again: bool = False) -> Run:
+    """See `replay`; in the transaction of somebody else."""
+    run = await get_run(tx, caller.org_id, run_id)
+    connection = await raw(tx)
+    if run.flow is Flow.NOTIFY:
+        raise Conflict(
+            "run.notification",
+            f"Run {run_id} carries a notification, which is sent again as it is.",
+            "Send it with POST …/integrationruns/{id}/resend.",
         )
-        await rows.add(connection, [again], clock.now())
-        await audit.note(tx, caller, Action.REPLAY, "Run", run.id, after={"runId": again.id})
-        return await get_run(tx, caller.org_id, again.id)
+    if run.flow is Flow.CHECK or run.integration_id is None or run.account_id is None:
+        raise Conflict(
+            "run.not_a_delivery",
+            f"Run {run_id} checked a credential; there is nothing to deliver again.",
+            "Check the credential again instead.",
+        )
+    target = await target_of(connection, caller.org_id, run.integration_id)
+    await lanes.lock(connection, [target.lane(run.account_id)])
+    await _refuse_replay(connection, caller.org_id, run)
+    again = new_delivery(
+        caller.org_id,
+        target,
+        run.entity_id,
+        run.revision,
+        run.account_id,
+        by=caller.principal,
+        replay_of=run.id,
+        flow=run.flow,
+        decision=None if ask_again else _carried(run),
+    )
+    await rows.add(connection, [again], clock.now())
+    await audit.note(tx, caller, Action.REPLAY, "Run", run.id, after={"runId": again.id})
+    return await get_run(tx, caller.org_id, again.id)
 
 
 def _carried(run: Run) -> str | None:
@@ -258,10 +263,11 @@ async def _refuse_replay(connection: Connection, org_id: str, run: Run) -> None:
         )
 
 
-async def release_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime) -> int:
-    """Queue the runs that were held while the integration was disabled or had no valid credential."""
+async def release_for_integration(tx: Tx, org_id: str, integration_id: str, now: datetime, *more: HoldReason) -> int:
+    """Queue the runs that were held while the integration was disabled or had no valid credential, or for more
+    reasons."""
     connection, mine = await raw(tx), [(org_id, integration_id)]
-    reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)
+    reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED, *more)
     released = await rows.release_held(connection, mine, reasons, now)
     return released + await notifying.release_held(connection, mine, now)
 

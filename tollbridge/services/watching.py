@@ -34,9 +34,9 @@ async def watch(db: Database, settings: Settings, now: datetime) -> bool:
     await _settle(db, AlertType.QUEUE_STUCK, await _stuck_queues(db, settings, now), now)
     await _settle(db, AlertType.DATABASE_LAG, await _database_lag(db, settings), now)
     await _settle(db, AlertType.BILL_UNDELIVERED, await _undelivered_bills(db, settings, now), now)
-    await _settle(db, AlertType.CREDENTIAL_EXPIRING, await _expiring(db, now), now)
+    await _settle(db, AlertType.CREDENTIAL_EXPIRING, await expiring(db, now), now)
     if await _take(db, "silence", now, SILENCE_PERIOD):
-        await _settle(db, AlertType.SOURCE_SILENT, await _silent_sources(db, settings, now), now)
+        await _settle(db, AlertType.SOURCE_SILENT, await silent_sources(db, settings, now), now)
     async with db.hot() as connection:
         mended = await watching.mended_failures(connection)
         gone = await watching.gone_causes(connection, now - CALM)
@@ -109,13 +109,15 @@ async def _undelivered_bills(db: Database, settings: Settings, now: datetime) ->
     ]
 
 
-async def _expiring(db: Database, now: datetime) -> list[Alert]:
+async def expiring(db: Database, now: datetime) -> list[Alert]:
+    """Credentials that end soon, or have."""
     async with db.hot() as connection:
         found = await watching.expiring(connection, now + EXPIRING)
     return [kinds.credential_expiring(each.org_id, each.id, each.name, each.expires_at, now) for each in found]
 
 
-async def _silent_sources(db: Database, settings: Settings, now: datetime) -> list[Alert]:
+async def silent_sources(db: Database, settings: Settings, now: datetime) -> list[Alert]:
+    """Organizations into which no bill came for far longer than usual."""
     rule = Silences(settings.silence_factor, settings.silence_least)
     found = []
     async with db.hot() as connection:

@@ -20,7 +20,7 @@ HOLDS = frozenset(
 HOLDS_NONE = frozenset(
     # Whose the data of an account is, is no user, and no vendor.
     "organizations service_users access_keys users user_links user_sessions sign_in_limits sso_sign_ins products"
-    " bill_configs credentials integrations rules webhooks scheduled_events bring_backs"
+    " bill_configs credentials integrations rules webhooks scheduled_events bring_backs mendings"
     # Ids and figures alone.
     " lanes workers rate_limits slot_leases restores counters chores scheduled_dues".split()
 )

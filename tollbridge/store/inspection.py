@@ -21,6 +21,30 @@ class CredentialStanding:
     checked_at: datetime | None
 
 
+@dataclass(frozen=True, slots=True)
+class DisabledIntegration:
+    """An integration that is disabled, why, and how many runs it holds."""
+
+    org_id: str
+    id: str
+    name: str
+    reason: str | None
+    held: int
+
+
+async def disabled(connection: Connection) -> list[DisabledIntegration]:
+    """All integrations that are disabled."""
+    rows = await connection.fetch(
+        """
+        SELECT org_id, id, name, disabled_reason, (
+            SELECT count(*) FROM runs r
+            WHERE r.integration_id = i.id AND r.state = 'held' AND r.hold_reason = 'disabled') AS held
+        FROM integrations i WHERE NOT enabled ORDER BY org_id, name, id
+        """
+    )
+    return [DisabledIntegration(*row) for row in rows]
+
+
 async def server(connection: Connection) -> tuple[str, datetime]:
     """The server's version, and its clock at this very moment."""
     row = await connection.fetchrow("SELECT current_setting('server_version'), clock_timestamp()")

@@ -20,11 +20,12 @@ async def of_run(connection: Connection, org_id: str, run_id: str) -> tuple[str,
 
 
 async def of_runs(connection: Connection, org_id: str) -> tuple[str, ...]:
-    """Changes when a run is made, and when an alert is raised or changes."""
+    """Changes when a run is made, when an alert is raised or changes, and while a group of errors is mended."""
     row = await connection.fetchrow(
         """
         SELECT (SELECT id FROM runs WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1) AS run,
-          (SELECT max(updated_at) FROM alerts WHERE org_id = $1 AND state <> 'CLOSED') AS alert
+          (SELECT max(updated_at) FROM alerts WHERE org_id = $1 AND state <> 'CLOSED') AS alert,
+          (SELECT max(updated_at) FROM mendings WHERE org_id = $1) AS mending
         """,
         org_id,
     )

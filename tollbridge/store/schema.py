@@ -310,6 +310,24 @@ bring_backs = Table(
     _col("started_by", Text),
     _when("updated_at"),
 )
+mendings = Table(
+    "mendings",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("id", primary_key=True),
+    _id("integration_id"),
+    _id("name"),
+    _id("code"),
+    _id("missing"),
+    _col("state", Text),
+    _col("note", Text, nullable=True),
+    _col("total", BigInteger),
+    _col("sums", JSONB),
+    _id("reached"),
+    _when("started_at"),
+    _col("started_by", Text),
+    _when("updated_at"),
+)
 run_snapshots = Table(
     "run_snapshots",
     metadata,

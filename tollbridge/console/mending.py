@@ -1,0 +1,59 @@
+"""Mending a group of error events: what is stuck, the mappings it lacks, the button that sends, how far it is."""
+
+from __future__ import annotations
+
+import re
+
+from fastapi import APIRouter, Response
+
+from tollbridge.console.visit import MayDeliver, MayRead, Visit, trying
+from tollbridge.domain.errors import Refusal
+from tollbridge.services import mending
+
+router = APIRouter()
+
+
+@router.get("/events/{id}/mend")
+async def ask(visit: MayDeliver, id: str) -> Response:
+    return await _form(visit, id)
+
+
+@router.post("/events/{id}/mend")
+async def begin(visit: MayDeliver, id: str) -> Response:
+    form = await visit.form()
+    given = _mappings(form.text("mappings"))
+    async with trying() as again:
+        begun = await mending.start(visit.parts.db, visit.caller, id, {"mappings": given} if given else {})
+    if again.refusal:
+        return await _form(visit, id, sent=form.text("mappings"), refusal=again.refusal)
+    return visit.go(f"/mendings/{begun.mending.id}", f"{begun.mending.total} are being sent.")
+
+
+@router.get("/mendings/{id}")
+async def show(visit: MayRead, id: str) -> Response:
+    return visit.page("mending.html", told=await mending.progress(visit.parts.db, visit.caller, id))
+
+
+@router.post("/mendings/{id}/stop")
+async def stop(visit: MayDeliver, id: str) -> Response:
+    await visit.form()
+    await mending.stop(visit.parts.db, visit.caller, id)
+    return visit.go(f"/mendings/{id}", "It is stopped; what is left can be mended again.")
+
+
+async def _form(visit: Visit, id: str, *, sent: str | None = None, refusal: Refusal | None = None) -> Response:
+    return visit.page(
+        "mend.html",
+        400 if refusal else 200,
+        id=id,
+        stuck=await mending.look(visit.parts.db, visit.caller, id),
+        in_flight=mending.IN_FLIGHT,
+        sent=sent,
+        refusal=refusal,
+    )
+
+
+def _mappings(pasted: str) -> list[dict[str, str]]:
+    """The lines that have both sides; an id of ours may hold a comma, an external id does not."""
+    pairs = [re.fullmatch(r"(.+)[,;\t]([^,;\t]+)", line.strip()) for line in pasted.splitlines()]
+    return [{"m3terId": pair[1].strip(), "externalId": pair[2].strip()} for pair in pairs if pair and pair[2].strip()]
