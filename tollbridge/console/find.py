@@ -12,6 +12,7 @@ from tollbridge.console.rail import Place, rail
 from tollbridge.console.visit import Anybody, Visit
 from tollbridge.domain.access import Permission
 from tollbridge.domain.fields import printable
+from tollbridge.domain.notifications import SYSTEM as WEBHOOK
 from tollbridge.services import credentials, integrations, systems
 from tollbridge.services.accounts import ACCOUNTS
 
@@ -65,7 +66,7 @@ def _actions(visit: Visit) -> list[Place]:
         made += [
             Place(f"Configure {each.system.title}", f"/integrations/{each.system.key.lower()}/new", "Action")
             for each in systems.destinations()
-            if each.connector.entity_types
+            if each.system.key != WEBHOOK
         ]
     return [*made, *_FOR_ALL]
 
