@@ -17,7 +17,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, sync_playwright
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 START = 240
@@ -153,6 +153,71 @@ class Tab:
     def open(self, path: str) -> Page:
         self.page.goto(self.demo.console + path)
         return self.page
+
+
+_NOTE_CLICKS = """
+addEventListener("click", (event) => {
+  // A label passes its click on to its field, which would count twice.
+  if (event.target.closest("label") && !event.target.closest("input, select, textarea, button, a")) return;
+  tollbridgeClicked((event.target.closest("a, button, summary, input") ?? event.target).textContent.trim());
+}, true);
+"""
+
+
+class Clicks:
+    """What a person pressed in a tab from here on, on whatever page: links, buttons, boxes and forms that were sent, by
+    mouse or keys, and what a script pressed for them. To type and to walk from field to field are no clicks."""
+
+    def __init__(self, page: Page) -> None:
+        self.pressed: list[str] = []
+        page.expose_function("tollbridgeClicked", lambda words: self.pressed.append(words))
+        page.add_init_script(_NOTE_CLICKS)
+        self._page = page
+
+    def __len__(self) -> int:
+        return len(self.pressed)
+
+    def follow(self, link: str) -> None:
+        """Open a link from elsewhere: of a mail, or of a terminal."""
+        self.pressed.append(link)
+        self._page.goto(link)
+
+
+class Keys:
+    """Somebody who has a keyboard only."""
+
+    FARTHEST = 150
+    """Tabs until something on a page is reached, at most."""
+
+    def __init__(self, page: Page) -> None:
+        self._page = page
+
+    def reach(self, target: Locator) -> None:
+        """Walk to it, as far as it takes."""
+        target.wait_for()
+        for _ in range(self.FARTHEST):
+            if target.evaluate("each => each === document.activeElement"):
+                return
+            self._page.keyboard.press("Tab")
+        raise AssertionError(f"{target} cannot be reached by keys")
+
+    def press(self, role: Any, name: str | re.Pattern[str], within: str = "main") -> None:
+        """Press a link or a button."""
+        place = (
+            self._page.get_by_role("main") if within == "main" else self._page.get_by_role("navigation", name=within)
+        )
+        self.reach(place.get_by_role(role, name=name, exact=isinstance(name, str)))
+        self._page.keyboard.press("Enter")
+
+    def fill(self, label: str | re.Pattern[str], text: str) -> None:
+        """Type into a field, or the beginning of what is chosen in a list."""
+        field = self._page.get_by_role("main").get_by_label(label)
+        self.reach(field)
+        if field.evaluate("each => each.tagName") == "SELECT":
+            self._page.keyboard.type(text)
+        else:
+            self._page.keyboard.press("Control+A")
+            self._page.keyboard.insert_text(text)
 
 
 OpenTab = Callable[..., Tab]

@@ -5,9 +5,11 @@ from __future__ import annotations
 import json
 import re
 
+from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
 from tests.browser.conftest import OTHER_NAME, Demo, OpenTab, Tab
+from tests.browser.test_every_page import RULES
 
 
 def failed_run(demo: Demo) -> str:
@@ -126,3 +128,67 @@ def test_pages_are_reached_by_keys_alone(tab: Tab) -> None:
     page.keyboard.type("web")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=2)).to_have_count(1)
+
+
+def test_whatever_has_a_name_is_found_by_keys_alone(tab: Tab) -> None:
+    page = tab.open("/runs")
+    page.keyboard.press("Control+k")
+    dialog = page.get_by_role("dialog", name="Find")
+    expect(dialog.get_by_label("Where to")).to_be_focused()
+    page.keyboard.type("external map")
+    expect(dialog.get_by_role("status")).to_have_text(re.compile("found"))
+    expect(dialog.get_by_role("link").first).to_have_text("External mappings")
+    page.keyboard.press("ArrowDown")
+    expect(dialog.get_by_role("link", name="External mappings", exact=True)).to_be_focused()
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("External mappings")
+    assert tab.wrong == []
+
+
+def test_what_is_typed_fast_leads_to_what_was_meant(tab: Tab) -> None:
+    page = tab.open("/runs")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_label("Where to")).to_be_focused()
+    page.keyboard.type("audit")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("heading", level=1)).to_have_text("Audit log")
+
+
+def test_a_question_mark_shows_the_keys_and_focus_returns(tab: Tab) -> None:
+    page = tab.open("/integrations")
+    opener = page.get_by_role("link", name="All", exact=False).first
+    opener.focus()
+    page.keyboard.press("?")
+    dialog = page.get_by_role("dialog", name="Keys")
+    expect(dialog).to_contain_text("Next and previous row")
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(opener).to_be_focused()
+    page.keyboard.press("?")
+    dialog.get_by_role("button", name="Switch these keys off").click()
+    page.keyboard.press("Escape")
+    page.keyboard.press("?")
+    page.keyboard.press("Control+k")
+    expect(page.get_by_role("dialog", name="Find")).to_be_visible()
+    assert tab.wrong == []
+
+
+def test_what_opens_over_a_page_can_be_used_by_everybody(tab: Tab) -> None:
+    page = tab.open("/")
+    for link in ("Find", "Keys"):
+        page.get_by_role("link", name=link, exact=True).click()
+        expect(page.get_by_role("dialog", name=link)).to_be_visible()
+        assert Axe().run(page, options=RULES).response["violations"] == []
+        page.keyboard.press("Escape")
+
+
+def test_without_script_both_are_pages(open_tab: OpenTab) -> None:
+    page = open_tab(java_script_enabled=False).open("/")
+    page.get_by_role("link", name="Find", exact=True).click()
+    page.get_by_label("Where to").fill("runs")
+    page.get_by_role("main").get_by_role("button", name="Find").click()
+    page.get_by_role("main").get_by_role("link", name="Runs", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Runs")
+    page.get_by_role("link", name="Keys", exact=True).click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Keys")

@@ -71,5 +71,13 @@ async def test_the_details_say_the_same_as_a_table(sign_in: SignIn) -> None:
 def test_a_single_failure_among_many_deliveries_is_seen() -> None:
     today = clock.now().date()
     drawn = chart([Day(today, Tally(100_000, 1)), Day(today, Tally(1, 0)), Day(today, None)])
-    assert [(bar.up, bar.down) for bar in drawn.bars] == [(UP, DOWN), (LEAST, 0), (0, 0)]
+    assert [(bar.up, bar.down) for bar in drawn.bars] == [(UP, LEAST), (LEAST, 0), (0, 0)]
     assert (drawn.total, drawn.uncounted) == (Tally(100_001, 1), 1)
+
+
+@pytest.mark.parametrize(("delivered", "failed", "up", "down"), [(0, 0, 0, 0), (8, 8, DOWN, DOWN), (32, 7, UP, 7)])
+def test_what_was_delivered_and_what_failed_are_drawn_to_one_scale(
+    delivered: int, failed: int, up: int, down: int
+) -> None:
+    (bar,) = chart([Day(clock.now().date(), Tally(delivered, failed))]).bars
+    assert (bar.up, bar.down) == (up, down)

@@ -237,7 +237,7 @@ class Chaos:
         """Bills in step with the kills, so that there is always something under way."""
         for number in range(self.bills):
             while self.raging and (self._ahead_of_kills(number) or await self._busy()):  # noqa: ASYNC110 (nobody tells)
-                await asyncio.sleep(0.05)
+                await asyncio.sleep(0.2)
             if self.out_of_time:
                 return
             await self._put_account(number)

@@ -91,6 +91,8 @@ class Stage:
     _stand_in: asyncio.subprocess.Process | None = None
     _nursery: asyncio.subprocess.Process | None = None
     _birth: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _reader: Any = None
+    _reading: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def set_up(self) -> None:
         self._stand_in = await self._start("tollbridge.cli.main", "sandbox", "--system", "stripe", "--port", "0")
@@ -168,16 +170,17 @@ class Stage:
         """Rows of the database, read past the product."""
 
         async def ask() -> list[Any]:
-            connection = await asyncpg.connect(self.dsn)
-            try:
-                return list(await connection.fetch(query, *arguments))
-            finally:
-                await connection.close()
+            async with self._reading:
+                if self._reader is None or self._reader.is_closed():
+                    self._reader = await asyncpg.connect(self.dsn)
+                return list(await self._reader.fetch(query, *arguments))
 
         return await patiently(ask, lambda error: isinstance(error, TRANSIENT))
 
     async def clear(self) -> None:
         """End every process of ours."""
+        if self._reader is not None:
+            self._reader.terminate()
         for process in (self._nursery, self._server, self._stand_in):
             if process is not None and process.returncode is None:
                 # The workers are of the nursery's group.

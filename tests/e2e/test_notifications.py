@@ -4,34 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from pathlib import Path
 
-import pytest
-
+from tests.e2e.notifying import stage as stage
+from tests.e2e.notifying import world as world
 from tests.e2e.receivers import Got, receiving
-from tests.e2e.stage import Stage, set_up, until
+from tests.e2e.stage import Stage, until
 from tests.services.notifying_world import SECRET, NotifyingWorld
-from tollbridge.services import clock
 from tollbridge.services.runs import run_log
 
 SOON = 60.0
 """Seconds: longer than any answer is waited for."""
-
-
-@pytest.fixture
-async def stage(database_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
-    allowed = {"TOLLBRIDGE_ALLOW_NETWORKS": "127.0.0.0/8", "TOLLBRIDGE_ALLOW_HTTP": "true", "TOLLBRIDGE_LEASE": "3"}
-    async with set_up(database_url, tmp_path, **allowed) as it:
-        yield it
-
-
-@pytest.fixture
-async def world(stage: Stage) -> NotifyingWorld:
-    world = NotifyingWorld(stage.parts.db, stage.parts.vault, clock.now())
-    await world.begin()
-    await world.add_rule()
-    return world
 
 
 async def all_ended(world: NotifyingWorld) -> None:

@@ -25,6 +25,7 @@ from tollbridge.console import (
     credentials,
     documents,
     events,
+    find,
     gallery,
     imports,
     integrations,
@@ -61,6 +62,7 @@ PATH = "/console"
 ROUTERS = (
     sign_in.router,
     overview.router,
+    find.router,
     integrations.router,
     configurations.router,
     versions.router,

@@ -14,7 +14,7 @@ STEP = 10
 """Units from one day to the next."""
 UP, DOWN = 32, 14
 """Units above and under the line."""
-LEAST = 2
+LEAST = 3
 """Units of the shortest bar, so that it can be seen."""
 
 
@@ -50,12 +50,13 @@ class Chart:
 
 
 def chart(days: Sequence[Day]) -> Chart:
-    """Both directions have a scale of their own: a few failures among many deliveries are to be seen."""
+    """Both directions have one scale; what is too little for it is still seen."""
     tallies = [day.tally or Tally() for day in days]
     most = max((each.delivered for each in tallies), default=0)
     worst = max((each.failed for each in tallies), default=0)
+    unit = max(most / UP, worst / DOWN)
     bars = [
-        Bar(day, STEP * place, _height(tally.delivered, most, UP), _height(tally.failed, worst, DOWN))
+        Bar(day, STEP * place, _height(tally.delivered, unit), _height(tally.failed, unit))
         for place, (day, tally) in enumerate(zip(days, tallies, strict=True))
     ]
     return Chart(bars, total(days))
@@ -72,5 +73,5 @@ def of_one(counted: Tallies, integration_id: str, zone: tzinfo, days: int = DAYS
     return chart(days_of([hours], counted.since, clock.now(), zone, days))
 
 
-def _height(count: int, most: int, room: int) -> int:
-    return max(LEAST, room * count // most) if count else 0
+def _height(count: int, unit: float) -> int:
+    return max(LEAST, round(count / unit)) if count else 0

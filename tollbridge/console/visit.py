@@ -19,6 +19,7 @@ from pydantic import BeforeValidator
 from starlette.datastructures import FormData, UploadFile
 
 from tollbridge.console import drawing
+from tollbridge.console.rail import rail
 from tollbridge.console.reader import Reader
 from tollbridge.domain.access import GRANTS, Permission, demand
 from tollbridge.domain.errors import Refusal, TooLarge, Unauthenticated
@@ -223,7 +224,8 @@ async def visit_of(request: Request, *, acts: bool = True) -> Visit:
     known_as(visitor.caller.principal)
     standing = await overview.standing(somebody.parts.db, visitor.caller)
     visit = Visit(request, somebody.parts, somebody.token, visitor=visitor, standing=standing)
-    visit.values.update(visitor=visitor, standing=standing, most_events=overview.MOST_EVENTS, may=visit.may)
+    visit.values.update(visitor=visitor, standing=standing, most_events=overview.MOST_EVENTS)
+    visit.values.update(may=visit.may, rail=rail(visit.may))
     return visit
 
 

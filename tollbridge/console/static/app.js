@@ -27,8 +27,19 @@ wake(document);
 
 let opener = null;
 document.addEventListener("click", async (event) => {
-  const target = event.target.closest("[data-copy], [data-dialog], [data-close]");
+  const target = event.target.closest("[data-copy], [data-dialog], [data-close], [data-sheet], [data-keys]");
   if (!target) return;
+  if (target.dataset.sheet) {
+    if (event.ctrlKey || event.metaKey || event.shiftKey) return;
+    event.preventDefault();
+    openSheet(target);
+    return;
+  }
+  if (target.dataset.keys !== undefined) {
+    localStorage.setItem("tollbridge_keys", keysOff() ? "on" : "off");
+    sayKeys(document);
+    return;
+  }
   if (target.dataset.copy !== undefined) {
     const said = target.firstChild;
     const before = said.textContent;
@@ -49,6 +60,59 @@ document.addEventListener("close", () => opener?.focus(), true);
 
 document.getElementById("refusal")?.focus();
 
+// Pages that open over the present one: what there is to find, and the keys.
+const sheet = Object.assign(document.createElement("dialog"), { className: "sheet" });
+document.body.append(sheet);
+
+async function pageAt(address) {
+  const answer = await fetch(address, { headers: { accept: "text/html" } });
+  return answer.ok && !answer.redirected ? new DOMParser().parseFromString(await answer.text(), "text/html") : null;
+}
+
+async function openSheet(link) {
+  if (document.querySelector("dialog[open]")) return;
+  opener = document.activeElement === document.body ? link : document.activeElement;
+  const part = (await pageAt(link.href))?.getElementById("sheet");
+  if (!part) { location.href = link.href; return; }
+  if (document.querySelector("dialog[open]")) return;
+  const title = Object.assign(document.createElement("h2"), { id: "sheet-title", textContent: link.textContent });
+  const close = Object.assign(document.createElement("button"), { type: "button", className: "btn", textContent: "Close" });
+  close.dataset.close = "";
+  sheet.setAttribute("aria-labelledby", title.id);
+  sheet.replaceChildren(title, part, close);
+  sayKeys(sheet);
+  sheet.showModal();
+  sheet.querySelector("input")?.focus();
+}
+
+let asked = 0;
+async function search() {
+  const form = sheet.querySelector("form.find");
+  const mine = ++asked;
+  const fresh = await pageAt(`${form.action}?${new URLSearchParams(new FormData(form))}`);
+  if (!fresh || mine !== asked) return;
+  for (const id of ["found", "count"]) sheet.querySelector(`#${id}`)?.replaceChildren(...fresh.getElementById(id).childNodes);
+}
+let typing = 0;
+sheet.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 120); });
+sheet.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  clearTimeout(typing);
+  await search();
+  sheet.querySelector("#found a")?.click();
+});
+sheet.addEventListener("keydown", (event) => {
+  if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
+  const places = [...sheet.querySelectorAll("input, #found a")];
+  const next = places[places.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1)];
+  if (next) { event.preventDefault(); next.focus(); }
+});
+document.addEventListener("keydown", (event) => {
+  if (event.key.toLowerCase() !== "k" || !(event.ctrlKey || event.metaKey) || event.altKey || event.shiftKey) return;
+  const link = document.querySelector('[data-sheet="find"]');
+  if (link) { event.preventDefault(); openSheet(link); }
+});
+
 // A calculation is tried while it is typed.
 for (const form of document.querySelectorAll("form[data-try]")) {
   let waiting = 0;
@@ -61,11 +125,19 @@ for (const form of document.querySelectorAll("form[data-try]")) {
 }
 
 // Keys: g and a letter go to a page, / searches, j and k walk through rows, ? tells all this.
+function keysOff() { return localStorage.getItem("tollbridge_keys") === "off"; }
+function sayKeys(root) {
+  for (const button of root.querySelectorAll("[data-keys]")) {
+    button.textContent = keysOff() ? "Switch these keys on" : "Switch these keys off";
+    button.hidden = false;
+  }
+}
+sayKeys(document);
+
 let going = false;
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || event.target.closest("input, select, textarea, dialog")) return;
-  const keys = localStorage.getItem("tollbridge_keys") !== "off";
-  if (!keys) return;
+  if (keysOff()) return;
   if (going) {
     going = false;
     const link = document.querySelector(`nav.rail a[data-key="${CSS.escape(event.key)}"]`);
@@ -73,6 +145,14 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.key === "g") going = true;
+  else if (event.key === "?") {
+    const link = document.querySelector('[data-sheet="keys"]');
+    if (link) { event.preventDefault(); openSheet(link); }
+  } else if (event.key === "r" || event.key === "a") {
+    const row = document.activeElement.closest("tr");
+    const button = (row ?? document.querySelector("main")).querySelector(`[data-press="${event.key}"]`);
+    if (button) { event.preventDefault(); button.click(); button.parentElement.querySelector("input:not([type=hidden])")?.focus(); }
+  }
   else if (event.key === "/") {
     const search = document.querySelector('main input[type="search"]');
     if (search) { event.preventDefault(); search.focus(); }
@@ -83,14 +163,6 @@ document.addEventListener("keydown", (event) => {
     next?.focus();
   }
 });
-
-for (const button of document.querySelectorAll("[data-keys]")) {
-  const off = () => localStorage.getItem("tollbridge_keys") === "off";
-  const say = () => { button.textContent = off() ? "Switch these keys on" : "Switch these keys off"; };
-  button.addEventListener("click", () => { localStorage.setItem("tollbridge_keys", off() ? "on" : "off"); say(); });
-  button.hidden = false;
-  say();
-}
 
 // Live regions are drawn anew by the page itself, when the stream says that something changed.
 const regions = document.querySelectorAll("[data-live]");
