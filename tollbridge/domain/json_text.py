@@ -35,7 +35,8 @@ def parse(text: str | bytes) -> Any:
         value = _DECODER.decode(text)
     except RecursionError as error:
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels") from error
-    if _deeper_than(value, MAX_DEPTH):
+    # What opens no more brackets than that is no deeper either.
+    if text.count("{") + text.count("[") > MAX_DEPTH and _deeper_than(value, MAX_DEPTH):
         raise ValueError(f"nested deeper than {MAX_DEPTH} levels")
     return value
 

@@ -32,7 +32,9 @@ class Redactor:
         self._longest = longest
         self._fields = fields
         self._secrets = [secret for secret in secrets if len(secret) >= SHORTEST_SECRET]
-        self._suspicious = self._pattern()
+        # As they stand in JSON text that we write.
+        self._written_secrets = [json_text.dump(secret)[1:-1] for secret in self._secrets]
+        self._written_fields = [f"{json_text.dump(field)}:" for field in fields]
 
     def request(self, request: Request, idempotency_key: str | None) -> dict[str, Any]:
         """The request as JSON: method, path, query, body as nested values, idempotency key; no headers."""
@@ -53,7 +55,7 @@ class Redactor:
     def _written(self, shown: dict[str, Any]) -> str:
         text = json_text.dump(shown)
         # Most have nothing to hide and are short: what was written to find that out is then what is kept.
-        if len(text) <= self._longest and not self._suspicious.search(text):
+        if len(text) <= self._longest and not self._is_suspicious(text):
             return text
         return json_text.dump(self._redacted(shown))
 
@@ -84,16 +86,20 @@ class Redactor:
     def _body(self, value: Any) -> Any:
         text = json_text.dump(value)
         # Most bodies have nothing to hide, and to walk through one costs more than all else that is done with it.
-        if self._suspicious.search(text):
+        if self._is_suspicious(text):
             value = self._hidden(value)
             text = json_text.dump(value)
         return value if len(text) <= self._longest else self._cut(text)
 
-    def _pattern(self) -> re.Pattern[str]:
-        """Finds in JSON text, as we write it, what may have to be hidden."""
-        secrets = [re.escape(json_text.dump(secret)[1:-1]) for secret in self._secrets]
-        fields = [f"{re.escape(json_text.dump(field))}:(?!null)" for field in self._fields]
-        return re.compile("|".join(["\\\\u0000", "[\ud800-\udfff]", *secrets, *fields]))
+    def _is_suspicious(self, text: str) -> bool:
+        """Whether something in JSON text, as we write it, may have to be hidden or cannot be kept."""
+        # One search for each beats one pattern for all many times over.
+        return (
+            "\\u0000" in text
+            or any(secret in text for secret in self._written_secrets)
+            or any(text.count(field) > text.count(f"{field}null") for field in self._written_fields)
+            or _has_half_characters(text)
+        )
 
     def _text(self, text: str) -> str:
         text = self.text(text)
@@ -115,6 +121,14 @@ class Redactor:
                 return [self._hidden(inner) for inner in value]
             case _:
                 return value
+
+
+def _has_half_characters(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False
 
 
 def _request(request: Request, idempotency_key: str | None) -> dict[str, Any]:
