@@ -16,7 +16,7 @@ NOW = datetime(2026, 11, 1, tzinfo=UTC)
 
 def step(seconds: float, kind: StepKind = StepKind.WRITE, shown: bool = True) -> StepDone:
     ended = NOW + timedelta(seconds=seconds)
-    return StepDone(1, "k", "Create", kind, 1, NOW, ended, "hash", {"method": "POST"} if shown else None)
+    return StepDone(1, "k", "Create", kind, 1, NOW, ended, "hash", '{"method":"POST"}' if shown else None)
 
 
 @pytest.mark.parametrize(("seconds", "bucket"), [(0.01, "0.05"), (0.05, "0.05"), (0.2, "0.25"), (61, "+Inf")])

@@ -31,7 +31,7 @@ async def test_a_run_is_a_span_with_one_below_it_for_each_step(db: Database) -> 
     tracing = Tracing(provider)
     later = NOW + timedelta(seconds=2)
     tracing.begin(run, NOW)
-    shown = {"json": {"secret": "hush"}}
+    shown = '{"json":{"secret":"hush"}}'
     tracing.step(run.run_id, StepDone(1, "k", "Create", StepKind.WRITE, 1, NOW, later, "h", shown, status=201))
     fault = {"code": "stripe.down", "message": "hush"}
     tracing.step(run.run_id, StepDone(2, "l", "Send", StepKind.WRITE, 1, later, later, "h", shown, fault=fault))

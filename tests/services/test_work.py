@@ -482,7 +482,7 @@ def _write_done(
         started_at=NOW,
         completed_at=NOW,
         request_hash="hash",
-        request_shown={"method": "POST"},
+        request_shown='{"method":"POST"}',
         status=reply.status,
         epoch=1,
         reply=reply,

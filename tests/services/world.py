@@ -176,7 +176,7 @@ class World:
 def intent(claimed: Claimed, key: str = "invoice", seq: int = 1) -> Intent:
     """A write of the run's own document that is about to be sent."""
     subject = Subject(claimed.entity_type, claimed.entity_id, claimed.revision, claimed.document)
-    return Intent(subject, key, 1, NOW, seq, "Create draft invoice", 1, {"method": "POST"})
+    return Intent(subject, key, 1, NOW, seq, "Create draft invoice", 1, '{"method":"POST"}')
 
 
 def _record(id: str, body: dict[str, Any], **columns: Any) -> rows.Record:

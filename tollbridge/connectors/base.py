@@ -7,7 +7,7 @@ import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import entry_points
 from typing import Any, TypeVar
 
@@ -133,6 +133,7 @@ def all_connectors() -> Mapping[str, Connector]:
     return {connector.key: connector for connector in found}
 
 
+@lru_cache(maxsize=256)
 def connector_of(system_key: str) -> Connector | None:
     """The connector that serves the system, by the wire's DestinationType, without case; None where there is none."""
     wanted = system_key.upper().replace("-", "_")

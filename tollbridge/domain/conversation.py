@@ -118,7 +118,7 @@ class Intent:
     """A write that is about to be sent; recorded before it is.
 
     `at` becomes the time of the last send, and of the first where the epoch is new. `seq`, `name`, `attempt` and
-    `request_shown` put it into the run log even where the worker dies before the reply.
+    `request_shown` (JSON text) put it into the run log even where the worker dies before the reply.
     """
 
     subject: Subject
@@ -128,13 +128,14 @@ class Intent:
     seq: int
     name: str
     attempt: int
-    request_shown: Any
+    request_shown: str | None
 
 
 @dataclass(frozen=True, slots=True)
 class StepDone:
     """A step that ended, for the run log; the same `seq` as its intent replaces it.
 
+    What is shown is redacted JSON text.
     `reply` is kept sealed for a resume; None keeps nothing (a bad reply) and leaves an earlier record alone.
     `ledger` tells what became of a write: (subject, step key, state). `learnt` becomes a mapping bound to the tenant.
     """
@@ -147,9 +148,9 @@ class StepDone:
     started_at: datetime
     completed_at: datetime
     request_hash: str
-    request_shown: Any
+    request_shown: str | None
     status: int | None = None
-    reply_shown: Any = None
+    reply_shown: str | None = None
     fault: Any = None
     epoch: int | None = None
     reply: Reply | None = None

@@ -314,7 +314,7 @@ class Drive:
                     step.request.hash,
                     None,
                     status=found.status,
-                    reply_shown=self._redactor.reply(found),
+                    reply_shown=self._redactor.reply_text(found),
                     epoch=write.epoch,
                     reply=found,
                     ledger=(write.subject, step.key, StepState.DONE),
@@ -329,7 +329,7 @@ class Drive:
         run, port = self._run, self._port
         self._check_working_time()
         key = idempotency_key(run.tenant, write.subject, step.key, write.epoch) if write else None
-        shown = self._redactor.request(step.request, key)
+        shown = self._redactor.request_text(step.request, key)
         seq = self._next_seq()
         async with port.permit() as blocked:
             if blocked:
@@ -362,7 +362,7 @@ class Drive:
             step.request.hash,
             shown,
             status=answer.status if isinstance(answer, Reply) else None,
-            reply_shown=self._redactor.reply(answer) if isinstance(answer, Reply) else None,
+            reply_shown=self._redactor.reply_text(answer) if isinstance(answer, Reply) else None,
             fault=_shown(fault) if fault else None,
             epoch=write.epoch if write else None,
             reply=answer if kept and isinstance(answer, Reply) else None,

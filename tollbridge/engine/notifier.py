@@ -20,6 +20,7 @@ from typing import Any
 import structlog
 
 from tollbridge.connectors.base import Connector, Sending, connector_of, read_credential
+from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone, StepKind
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request, Silence, Step
@@ -251,17 +252,17 @@ class Notifier:
             request_hash="",
             request_shown=self._shown(request, sender.redactor),
             status=answer.status if isinstance(answer, Reply) else None,
-            reply_shown=sender.redactor.reply(answer) if isinstance(answer, Reply) else None,
+            reply_shown=sender.redactor.reply_text(answer) if isinstance(answer, Reply) else None,
             fault=_fault_shown(result) if isinstance(result, Fault) else None,
         )
         self._meter.step(SYSTEM, done)
         return self._settlement(run, result, ended - started, done), not isinstance(answer, NoReply)
 
-    def _shown(self, request: Request, redactor: Redactor) -> dict[str, Any]:
+    def _shown(self, request: Request, redactor: Redactor) -> str:
         """The attempt without its body, which is kept once for all of them."""
         hidden = self._connector.redact
         headers = {name: HIDDEN if name.lower() in hidden else redactor.text(value) for name, value in request.headers}
-        return {"method": request.method, "path": request.path, "headers": headers}
+        return json_text.dump({"method": request.method, "path": request.path, "headers": headers})
 
     def _settlement(self, run: Claimed, result: Outcome, worked: timedelta, done: StepDone | None) -> Settlement:
         return Settlement(

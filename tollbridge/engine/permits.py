@@ -67,6 +67,10 @@ class Share:
         self._tokens = 0
 
     async def _enter(self) -> timedelta:
+        if not self._waiting and self._in_use < self._slots and self._left():
+            self._tokens -= 1
+            self._in_use += 1
+            return timedelta()
         ticket: asyncio.Future[timedelta] = asyncio.get_running_loop().create_future()
         self._waiting.append(ticket)
         self._grant()

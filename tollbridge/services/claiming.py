@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
 from typing import Any
@@ -133,6 +133,7 @@ async def claim_due(
     found = await _mappings(connection, delivering, bills)
     await _keep_snapshots(connection, delivering, bills, found)
     records, seqs = await _conversations(connection, vault, starting)
+    ledgers = _by_entity(books)
     return [
         Claimed(
             run_id=each.id,
@@ -158,7 +159,7 @@ async def claim_due(
             look_first=each.run["look_first"] or _may_be_forgotten(each, bills.get(each.id), now),
             next_seq=seqs.get(each.id, 0) + 1,
             records=records.get(each.id, {}),
-            ledgers=_ledgers_of(each, books),
+            ledgers=_ledgers_of(each, ledgers),
             earlier=_earlier(each, books),
             correction=_correction(each),
             sealed=each.credential.secrets,
@@ -461,11 +462,17 @@ async def _conversations(
     return records, await recording.last_seqs(connection, [each.id for each in resumed])
 
 
-def _ledgers_of(each: _Candidate, books: Mapping[Place, Stored]) -> Mapping[LedgerKey, LedgerRow]:
-    mine = {("Account", each.run["account_id"]), (each.run["entity_type"], each.run["entity_id"])}
-    return {
-        (place.entity_type, place.entity_id, place.document): stored.row
-        for place, stored in books.items()
-        if (place.org_id, place.tenant) == (each.run["org_id"], each.tenant)
-        and (place.entity_type, place.entity_id) in mine
-    }
+def _by_entity(books: Mapping[Place, Stored]) -> Mapping[Place, dict[LedgerKey, LedgerRow]]:
+    """The rows of each entity, under its place without a document."""
+    found: dict[Place, dict[LedgerKey, LedgerRow]] = {}
+    for place, stored in books.items():
+        key = (place.entity_type, place.entity_id, place.document)
+        found.setdefault(replace(place, document=""), {})[key] = stored.row
+    return found
+
+
+def _ledgers_of(each: _Candidate, rows_of: Mapping[Place, dict[LedgerKey, LedgerRow]]) -> Mapping[LedgerKey, LedgerRow]:
+    mine = [each.place(each.run["entity_type"], each.run["entity_id"])]
+    if each.run["account_id"]:
+        mine.append(each.place("Account", each.run["account_id"]))
+    return {key: row for place in mine for key, row in rows_of.get(place, {}).items()}

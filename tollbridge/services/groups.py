@@ -14,7 +14,7 @@ R = TypeVar("R")
 @dataclass(slots=True, eq=False)
 class _Batch(Generic[T, R]):
     items: list[T] = field(default_factory=list)
-    results: asyncio.Task[Sequence[R | Exception]] | None = None
+    waiting: list[asyncio.Future[R]] = field(default_factory=list)
 
 
 class Group(Generic[T, R]):
@@ -29,23 +29,45 @@ class Group(Generic[T, R]):
         self._limit = limit
         self._turn = asyncio.Lock()
         self._open: _Batch[T, R] | None = None
+        self._running: set[asyncio.Task[None]] = set()
 
     async def __call__(self, item: T) -> R:
         """Take part in the next flush and return this item's result."""
         batch = self._open
         if batch is None or len(batch.items) >= self._limit:
             batch = self._open = _Batch()
-            batch.results = asyncio.create_task(self._run(batch))
-        index = len(batch.items)
+            task = asyncio.create_task(self._run(batch))
+            self._running.add(task)
+            task.add_done_callback(self._running.discard)
+        result: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         batch.items.append(item)
-        assert batch.results is not None
-        result = (await asyncio.shield(batch.results))[index]
-        if isinstance(result, Exception):
-            raise result
-        return result
+        batch.waiting.append(result)
+        return await result
 
-    async def _run(self, batch: _Batch[T, R]) -> Sequence[R | Exception]:
+    async def _run(self, batch: _Batch[T, R]) -> None:
+        results: Sequence[R | BaseException]
         async with self._turn:
             if self._open is batch:
                 self._open = None
-            return await self._flush(batch.items)
+            try:
+                results = await self._flush(batch.items)
+            except BaseException as error:
+                for waiting in batch.waiting:
+                    _hand(waiting, error)
+                if not isinstance(error, Exception):
+                    raise
+                return
+        for waiting, result in zip(batch.waiting, results, strict=True):
+            _hand(waiting, result)
+
+
+def _hand(waiting: asyncio.Future[R], result: R | BaseException) -> None:
+    """Give a caller what came of its item, unless it was cancelled."""
+    if waiting.done():
+        return
+    if isinstance(result, asyncio.CancelledError):
+        waiting.cancel()
+    elif isinstance(result, BaseException):
+        waiting.set_exception(result)
+    else:
+        waiting.set_result(result)

@@ -6,11 +6,12 @@ Every function takes a list and is one transaction, so that concurrent runs shar
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
-from tollbridge.domain.conversation import Entry
+from tollbridge.domain.conversation import Entry, StepDone
 from tollbridge.domain.errors import Fault
-from tollbridge.domain.flows import Checked, Outcome
+from tollbridge.domain.flows import Checked, Delivered, Outcome
 from tollbridge.domain.people import KNOWN_FOR
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
 from tollbridge.services import clock, guarding
@@ -100,7 +101,7 @@ async def settle(
         await lanes.lock_of(connection, [each.run_id for each in settlements])
         runs = await recording.fenced(connection, {each.run_id: each.fence for each in settlements})
         kept = [each for each in settlements if each.run_id in runs]
-        entries = [Entry(each.run_id, each.fence, done=each.done) for each in kept if each.done is not None]
+        entries = [Entry(each.run_id, each.fence, done=_remembered(each)) for each in kept if each.done is not None]
         await write(connection, vault, runs, entries)
         changes, working = await apply(connection, runs, kept, limits, faring) if kept else ({}, [])
     for credential in working:
@@ -113,6 +114,14 @@ async def _release(db: Database, credential: claims.Key, now: datetime) -> None:
     async with db.hot() as connection:
         users = await claims.integrations_of(connection, credential)
         await rows.release_held(connection, users, (HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED), now)
+
+
+def _remembered(settlement: Settlement) -> StepDone | None:
+    """The last step, without its reply where the run surely ends: no resume asks for it."""
+    done = settlement.done
+    if done is None or done.reply is None or not isinstance(settlement.result, Delivered):
+        return done
+    return replace(done, reply=None)
 
 
 def _is_about_credential(result: Outcome | Paused) -> bool:

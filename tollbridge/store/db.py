@@ -155,7 +155,7 @@ def create_engine(connect_anew: Callable[[], Awaitable[Connection]], **options: 
         "postgresql+asyncpg://",
         async_creator=connect_anew,
         json_serializer=json_text.dump,
-        json_deserializer=json_text.parse,
+        json_deserializer=json_text.parse_own,
         **options,
     )
 
@@ -171,7 +171,7 @@ async def connect(dsn: str) -> asyncpg.Connection:
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:
     for name in ("json", "jsonb"):
-        await connection.set_type_codec(name, schema="pg_catalog", encoder=json_text.dump, decoder=json_text.parse)
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=json_text.dump, decoder=json_text.parse_own)
 
 
 def _check_version(version: asyncpg.ServerVersion) -> None:

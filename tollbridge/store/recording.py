@@ -101,18 +101,19 @@ async def forget_bodies(connection: Connection, before: datetime, limit: int) ->
 def _step_values(run_id: str, step: StepDone | Intent) -> tuple[Any, ...]:
     if isinstance(step, Intent):
         intent = (run_id, step.seq, step.step_key, step.name, StepKind.WRITE, step.attempt, step.epoch, step.at)
-        return (*intent, None, None, _json(step.request_shown), None, None)
+        return (*intent, None, None, _kept(step.request_shown), None, None)
     # What was written stands there since its intent.
-    request = None if step.kind is StepKind.WRITE else _json(step.request_shown)
+    fault = None if step.fault is None else _kept(json_text.dump(step.fault))
+    request = None if step.kind is StepKind.WRITE else _kept(step.request_shown)
     return (
         *(run_id, step.seq, step.key, step.name, step.kind, step.attempt, step.epoch, step.started_at),
-        *(step.completed_at, step.status, request, _json(step.reply_shown), _json(step.fault)),
+        *(step.completed_at, step.status, request, _kept(step.reply_shown), fault),
     )
 
 
-def _json(value: Any) -> str | None:
+def _kept(text: str | None) -> str | None:
     # PostgreSQL's text holds no NUL, and its jsonb neither; a vendor's reply may.
-    return None if value is None else json_text.dump(value).replace("\\u0000", "\\ufffd")
+    return None if text is None else text.replace("\\u0000", "\\ufffd")
 
 
 async def keep_replies(connection: Connection, replies: Sequence[Sealed]) -> None:
