@@ -19,6 +19,7 @@ from tollbridge.domain.changes import ASK, Correction, Earlier
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Flow, Reply, Request
 from tollbridge.domain.integrations import Mappings, Options
+from tollbridge.domain.oauth import OAuth, Token
 
 T = TypeVar("T")
 
@@ -54,10 +55,12 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What is known at the moment of a send: the idempotency key (None for reads) and the clock."""
+    """What is known at the moment of a send: the idempotency key (None for reads), the clock, and the token where the
+    connector is let in by OAuth."""
 
     idempotency_key: str | None
     at: datetime
+    token: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,8 @@ class Connector:
     redact: frozenset[str] = field(default=frozenset())
     corrects: bool = False
     """Whether `deliver` knows what to do about documents of an earlier version, and of a deleted bill."""
+    oauth: OAuth | None = None
+    """How people connect a credential, where it is by OAuth; `authorize` then finds the token in its `Sending`."""
     docs: str = ""
     """The text of docs.md."""
 
