@@ -42,8 +42,10 @@ from tollbridge.domain.flows import (
 )
 from tollbridge.domain.flows import Flow as FlowGenerator
 from tollbridge.domain.integrations import BillOptions, Mappings
+from tollbridge.domain.oauth import Token
 from tollbridge.domain.runs import Flow, Paused
 from tollbridge.engine.drive import Drive
+from tollbridge.services.oauth import Held, Refused
 from tollbridge.services.work import Claimed
 
 START = datetime(2026, 11, 1, 12, tzinfo=UTC)
@@ -56,7 +58,7 @@ class Crash(BaseException):
     """The process died here."""
 
 
-class Token(BaseModel):
+class Key(BaseModel):
     token: SecretStr
 
 
@@ -185,7 +187,7 @@ def check(system: System) -> FlowGenerator:
     return Checked(str(len(reply.json)), system.title, system.live)
 
 
-def authorize(request: Request, credential: Token, sending: Sending) -> Request:
+def authorize(request: Request, credential: Key, sending: Sending) -> Request:
     headers = [("Authorization", f"Bearer {credential.token.get_secret_value()}")]
     if sending.idempotency_key:
         headers.append(("Idempotency-Key", sending.idempotency_key))
@@ -201,7 +203,7 @@ def connector_with(deliver: Callable[[Delivery], FlowGenerator], key_lifetime: t
         systems=(System("VENDOR", "Vendor", "http://vendor", True, "Vendor", limits),),
         entity_types=("Bill",),
         credential_type="TOKEN",
-        credential=Token,
+        credential=Key,
         config=BillOptions,
         mapping_tables={},
         authorize=authorize,
@@ -242,6 +244,9 @@ class World:
     correction: Correction = ASK
     corrects: bool = True
     driver: type[Drive] = Drive
+
+    async def token(self, instead_of: Token | None) -> Held | Refused:
+        raise NotImplementedError("this vendor is not connected by OAuth")
 
     async def attempt(self, after: timedelta = timedelta()) -> Outcome | Paused | None:
         """Claim, drive and settle once; the settled step is kept as the store keeps it."""

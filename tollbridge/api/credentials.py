@@ -18,8 +18,9 @@ from tollbridge.api.wire import (
     page,
     timestamp,
 )
-from tollbridge.services import credentials
+from tollbridge.services import credentials, oauth
 from tollbridge.services.credentials import Saved
+from tollbridge.services.oauth import Begun
 from tollbridge.store.records import Record
 
 router = APIRouter(prefix=f"{ORG}/integrationcredentials", tags=["Credentials"])
@@ -61,9 +62,21 @@ async def check_credential(parts: TheParts, caller: MayUseCredentials, id: str) 
     return Json(_saved(await credentials.check(parts, caller, id)))
 
 
+@router.post("/{id}/connect", openapi_extra=described(oauth.CONNECT, extension=True, optional=True))
+async def connect_credential(parts: TheParts, caller: MayUseCredentials, id: str, body: Body) -> Json:
+    """Begin to connect a credential by OAuth, again or for the first time: a person opens `authorizeUrl` in the browser
+    in which they are signed in to the Console. Fields of the system in the body replace the present ones with it."""
+    begun = await oauth.begin(parts, caller, id, body)
+    return Json(_begun(begun))
+
+
+def _begun(begun: Begun) -> dict[str, Any]:
+    return {"authorizeUrl": begun.url, "dtAuthorizeUntil": timestamp(begun.expires_at)}
+
+
 def _saved(saved: Saved) -> dict[str, Any]:
     check = {"checkRunId": saved.check_run_id} if saved.check_run_id else {}
-    return _credential(saved.record) | check
+    return _credential(saved.record) | check | (_begun(saved.begun) if saved.begun else {})
 
 
 def _credential(record: Record) -> dict[str, Any]:

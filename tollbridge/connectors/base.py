@@ -20,6 +20,7 @@ from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Flow, Reply, Request
 from tollbridge.domain.integrations import Mappings, Options
 from tollbridge.domain.known_errors import KnownError
+from tollbridge.domain.oauth import OAuth, Token
 
 T = TypeVar("T")
 
@@ -55,10 +56,12 @@ class System:
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """What is known at the moment of a send: the idempotency key (None for reads) and the clock."""
+    """What is known at the moment of a send: the idempotency key (None for reads), the clock, and the token where the
+    connector is let in by OAuth."""
 
     idempotency_key: str | None
     at: datetime
+    token: Token | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class Connector:
     errors: tuple[KnownError, ...] = ()
     """Every error that `deliver`, `check` and `classify` make, each code once. A vendor's code that nobody knows makes
     an error by that code, which is explained as `<key>.unknown`."""
+    oauth: OAuth | None = None
+    """How people connect a credential, where it is by OAuth; `authorize` then finds the token in its `Sending`."""
     docs: str = ""
     """The text of docs.md."""
 

@@ -11,7 +11,8 @@ from tollbridge.console.forms import Field
 from tollbridge.console.visit import Form, MayUseCredentials, Visit, trying
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.notifications import SYSTEM as WEBHOOK
-from tollbridge.services import credentials, integrations, systems
+from tollbridge.domain.runs import RunState
+from tollbridge.services import credentials, integrations, oauth, systems
 from tollbridge.services.systems import Destination
 from tollbridge.store import integrations as integration_rows
 from tollbridge.store.records import Record
@@ -50,12 +51,19 @@ async def create_credential(visit: MayUseCredentials) -> Response:
         return _form(
             visit, destination, integration, fields=_fields(destination), sent=form.plain(), refusal=again.refusal
         )
+    if saved.begun:
+        return await _to_vendor(visit, saved.record.id, integration)
     if integration:
-        record = (await integrations.retrieve(visit.parts.db, visit.caller, integration)).record
-        body = {**record.body, "name": record["name"], "integrationCredentialsId": saved.record.id}
-        await integrations.update(visit.parts.db, visit.caller, integration, body)
+        await _use(visit, integration, saved.record.id)
         return visit.go(f"/configurations/{integration}", "The credential was added.")
     return visit.go(f"/credentials/{saved.record.id}", _found(saved.record))
+
+
+async def _use(visit: Visit, integration: str, id: str) -> None:
+    """Give the integration the credential that was made for it."""
+    record = (await integrations.retrieve(visit.parts.db, visit.caller, integration)).record
+    body = {**record.body, "name": record["name"], "integrationCredentialsId": id}
+    await integrations.update(visit.parts.db, visit.caller, integration, body)
 
 
 @router.get("/credentials/{id}")
@@ -77,10 +85,35 @@ async def replace_secret(visit: MayUseCredentials, id: str) -> Response:
     record = await credentials.retrieve(visit.parts, visit.caller, id)
     destination = systems.find(record["system"])
     async with trying() as again:
+        if destination.connector.oauth:
+            given = forms.read(_fields(destination), form)
+            begun = await oauth.begin(visit.parts, visit.caller, id, given)
+            return visit.page("credential-connect.html", record=record, destination=destination, begun=begun)
         saved = await credentials.update(visit.parts, visit.caller, id, _body(destination, form))
     if again.refusal:
         return await _details(visit, id, refusal=again.refusal)
     return visit.go(f"/credentials/{id}", f"{saved.record['name']} was saved and works.")
+
+
+@router.post("/credentials/{id}/connect")
+async def connect_credential(visit: MayUseCredentials, id: str) -> Response:
+    """Show the way to the vendor, where the person lets us in."""
+    await visit.form()
+    return await _to_vendor(visit, id)
+
+
+@router.get("/oauth")
+async def come_back(visit: MayUseCredentials) -> Response:
+    """A person is back from the vendor."""
+    done = await oauth.finish(visit.parts, visit.caller, dict(visit.request.query_params))
+    path, name = f"/credentials/{done.credential.id}", done.credential["name"]
+    if done.run.state is not RunState.DELIVERED:
+        reason = done.run.error or "it is still being checked."
+        return visit.go(path, f"{name} is not connected: {reason}")
+    if done.integration_id:
+        await _use(visit, done.integration_id, done.credential.id)
+        path = f"/configurations/{done.integration_id}"
+    return visit.go(path, f"{name} is connected.")
 
 
 @router.post("/credentials/{id}/delete")
@@ -111,6 +144,13 @@ def _body(destination: Destination, form: Form) -> dict[str, object]:
     }
 
 
+async def _to_vendor(visit: Visit, id: str, integration: str = "") -> Response:
+    record = await credentials.retrieve(visit.parts, visit.caller, id)
+    begun = await oauth.begin(visit.parts, visit.caller, id, integration_id=integration or None)
+    destination = systems.find(record["system"])
+    return visit.page("credential-connect.html", record=record, destination=destination, begun=begun)
+
+
 def _found(record: Record) -> str:
     """How the check ended."""
     status = str(record["status"]).lower()
@@ -132,6 +172,7 @@ def _form(
         destination=destination,
         integration=integration,
         fields=fields,
+        callback=oauth.redirect_uri(visit.parts),
         sent=sent or {},
         refusal=refusal,
     )

@@ -165,8 +165,10 @@ class Mappings:
 
 
 class CredentialStatus(StrEnum):
-    """What is known of a credential: `UNCHECKED` until its first check has ended."""
+    """What is known of a credential: `WAITING` until a person has connected it, `UNCHECKED` until its first check has
+    ended."""
 
+    WAITING = "WAITING"
     UNCHECKED = "UNCHECKED"
     VALID = "VALID"
     INVALID = "INVALID"

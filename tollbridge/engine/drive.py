@@ -34,8 +34,10 @@ from tollbridge.domain.flows import (
     idempotency_key,
 )
 from tollbridge.domain.integrations import read_layer
+from tollbridge.domain.oauth import GRANT, Token
 from tollbridge.domain.runs import Flow, Paused
 from tollbridge.engine.redact import Redactor, secrets_of
+from tollbridge.services.oauth import Held, Refused
 from tollbridge.services.work import Claimed
 
 BLOCK_WITHOUT_WORD = timedelta(seconds=1)
@@ -61,6 +63,9 @@ class Port(Protocol):
 
     async def send(self, request: Request) -> Reply | NoReply:
         """Perform the request, once."""
+
+    async def token(self, instead_of: Token | None) -> Held | Refused:
+        """The token of the credential, refreshed in time; another one where the vendor did not take the one named."""
 
 
 class Stop(Exception):
@@ -102,7 +107,11 @@ class Drive:
         self._seq = run.next_seq
         self._keys: set[str] = set()
         self._reads_stale = False
+        self._token: Token | None = None
+        self._renewed = False
         self.worked = timedelta()
+        self.sealed = run.sealed
+        """The secrets that were used last."""
         self.done: StepDone | None = None
         """The last step, where it is not durable yet."""
 
@@ -144,10 +153,11 @@ class Drive:
     def _flow(self) -> Generator[Step | Pause, Reply, Outcome]:
         run, connector = self._run, self._connector
         try:
-            self._credential = read_credential(connector, self._system, run.secrets)
+            fields = {name: value for name, value in run.secrets.items() if name != GRANT}
+            self._credential = read_credential(connector, self._system, fields)
         except ValidationError as error:
-            fields = ", ".join(".".join(map(str, each["loc"])) or "it" for each in error.errors(include_input=False))
-            message = f"The stored credential does not fit {self._system.title}: {fields}."
+            named = ", ".join(".".join(map(str, each["loc"])) or "it" for each in error.errors(include_input=False))
+            message = f"The stored credential does not fit {self._system.title}: {named}."
             raise Stop(known_errors.CREDENTIAL_UNUSABLE.fault(message)) from None
         self._redactor = Redactor(connector.redact, secrets_of(self._credential), self._longest_body)
         if run.flow is Flow.CHECK:
@@ -334,6 +344,8 @@ class Drive:
         async with port.permit() as blocked:
             if blocked:
                 raise Stop(self._blocked(blocked))
+            if self._connector.oauth:
+                await self._find_token()
             started = port.now()
             if write:
                 await self._record(
@@ -343,11 +355,16 @@ class Drive:
                 await self._record(None)
             if not port.holds():
                 raise Stop(None)
-            request = self._connector.authorize(step.request, self._credential, Sending(key, started))
-            answer = await port.send(request)
+            answer = await self._send(step.request, Sending(key, started, self._token))
+            fault = self._fault(step, answer)
+            if self._token and not self._renewed and fault and fault.kind is FaultKind.UNAUTHORIZED:
+                # A vendor may end a token before its time. Once in a run: a second refusal is about something else.
+                self._renewed = True
+                await self._find_token(instead_of=self._token)
+                answer = await self._send(step.request, Sending(key, started, self._token))
+                fault = self._fault(step, answer)
             ended = port.now()
         self.worked += ended - started
-        fault = self._fault(step, answer)
         kept = kind is not StepKind.LOOK_UP and fault is None and isinstance(answer, Reply)
         replayed = isinstance(answer, Reply) and self._connector.replayed(answer)
         state = effect_of(answer, fault, write.earlier, replayed) if write else None
@@ -372,6 +389,20 @@ class Drive:
         if isinstance(answer, Reply) and fault and fault.kind is FaultKind.RATE_LIMITED:
             await port.slow_down(fault.retry_after or BLOCK_WITHOUT_WORD)
         return answer, fault
+
+    async def _send(self, request: Request, sending: Sending) -> Reply | NoReply:
+        return await self._port.send(self._connector.authorize(request, self._credential, sending))
+
+    async def _find_token(self, instead_of: Token | None = None) -> None:
+        """Raises Stop where none is to be had."""
+        found = await self._port.token(instead_of)
+        self.sealed = found.sealed or self.sealed
+        if isinstance(found, Refused):
+            raise Stop(found.fault)
+        if found.token != self._token:
+            self._token = found.token
+            secrets = [*secrets_of(self._credential), found.token.access]
+            self._redactor = Redactor(self._connector.redact, secrets, self._longest_body)
 
     def _fault(self, step: Step, answer: Reply | NoReply) -> Fault | None:
         if isinstance(answer, NoReply):

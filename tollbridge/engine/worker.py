@@ -32,16 +32,30 @@ from tollbridge.domain.errors import Fault, Refusal
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
 from tollbridge.domain.known_errors import NO_CONNECTOR
 from tollbridge.domain.notifications import Receiver
+from tollbridge.domain.oauth import Token
 from tollbridge.domain.runs import Change, Flow, Paused, RunLimits
 from tollbridge.engine.drive import Drive
 from tollbridge.engine.meter import Meter
 from tollbridge.engine.notifier import Notifier
 from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
+from tollbridge.engine.tokens import Tokens
 from tollbridge.engine.tracing import tracing_of
 from tollbridge.outbound.http import WEBHOOK, Http
-from tollbridge.services import bringing_back, clock, credentials, mending, metrics, notifying, probing, schedules, work
+from tollbridge.services import (
+    bringing_back,
+    clock,
+    credentials,
+    mending,
+    metrics,
+    notifying,
+    oauth,
+    probing,
+    schedules,
+    work,
+)
 from tollbridge.services.groups import Group
+from tollbridge.services.oauth import Held, Refused
 from tollbridge.services.work import Claimed, Settlement
 from tollbridge.settings import Settings
 from tollbridge.store import jobs
@@ -104,6 +118,7 @@ class Worker:
         self._shares: dict[str, Share] = {}
         self._random = random.SystemRandom()
         self.meter = Meter()
+        self.tokens = Tokens(db, vault, http, settings)
         self._tracing = tracing_of()
 
         async def claim(ids: list[str]) -> list[Claimed | None]:
@@ -325,7 +340,7 @@ class Worker:
             clock.now(),
             self._random.random(),
             done=drive.done,
-            sealed=run.sealed,
+            sealed=drive.sealed,
         )
 
     def holds(self, run: Claimed) -> bool:
@@ -381,6 +396,7 @@ class Worker:
             log.info("scheduled events told", events=told)
 
     async def _check_credentials(self) -> None:
+        await oauth.forget(self._db, clock.now())
         started = await credentials.check_due(self._db, clock.now())
         if started:
             log.info("checks of credentials started", checks=started)
@@ -469,6 +485,9 @@ class _Line:
 
     async def send(self, request: Request) -> Reply | NoReply:
         return await self._worker.send(self._system, request)
+
+    async def token(self, instead_of: Token | None) -> Held | Refused:
+        return await self._worker.tokens.get(self._run, instead_of)
 
 
 def _patient(call: Callable[[list[T]], Awaitable[Sequence[R]]]) -> Callable[[list[T]], Awaitable[Sequence[R]]]:

@@ -27,10 +27,11 @@ from tollbridge.domain.fields import (
 from tollbridge.domain.integrations import CredentialStatus
 from tollbridge.domain.notifications import SYSTEM as WEBHOOK
 from tollbridge.domain.runs import RunState
-from tollbridge.services import clock, runs, systems
+from tollbridge.services import clock, oauth, runs, systems
 from tollbridge.services.alerts import SYSTEM
 from tollbridge.services.caller import Caller
 from tollbridge.services.entities import check_version, load
+from tollbridge.services.oauth import Begun
 from tollbridge.services.parts import Parts
 from tollbridge.services.runs import Run
 from tollbridge.services.sealing import seal_fields
@@ -38,7 +39,7 @@ from tollbridge.services.systems import Destination
 from tollbridge.store import chores, integrations, records
 from tollbridge.store import credentials as rows
 from tollbridge.store import runs as run_rows
-from tollbridge.store.db import Database, Tx
+from tollbridge.store.db import Database
 from tollbridge.store.records import Page, Record
 from tollbridge.store.schema import credentials
 
@@ -73,14 +74,17 @@ _ANSWERED = (
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A credential as it stands after a save, and the run that checked it, if the save caused a check."""
+    """A credential as it stands after a save, and the run that checked it, if the save caused a check. One that a
+    person connects at the vendor says where to go instead."""
 
     record: Record
     check_run_id: str | None
+    begun: Begun | None = None
 
 
 async def create(parts: Parts, caller: Caller, body: Any) -> Saved:
-    """Keep a credential and check it; its status says how the check ended.
+    """Keep a credential and check it; its status says how the check ended. One that is connected by OAuth waits for a
+    person to go where the answer says.
 
     Raises Invalid for bad fields, Unavailable where no worker could check it.
     """
@@ -89,6 +93,7 @@ async def create(parts: Parts, caller: Caller, body: Any) -> Saved:
     _not_a_webhooks(destination.system.key)
     secrets = _secrets(destination, kept, body)
     systems.check_credential(destination, secrets)
+    by_redirect = destination.connector.oauth is not None
     id, now = clock.new_id(), clock.now()
     record = records.fresh(
         caller.org_id,
@@ -99,12 +104,16 @@ async def create(parts: Parts, caller: Caller, body: Any) -> Saved:
         name=kept["name"],
         type=destination.connector.credential_type,
         system=destination.system.key,
-        status=CredentialStatus.UNCHECKED,
+        status=CredentialStatus.WAITING if by_redirect else CredentialStatus.UNCHECKED,
         secrets=seal_fields(parts.vault, id, secrets),
         expires_at=read_instant(kept.get("dtExpiry")),
     )
+    if by_redirect:
+        async with parts.db.transaction() as tx:
+            await records.add(tx, credentials, record)
+        return Saved(await retrieve(parts, caller, id), None, await oauth.begin(parts, caller, id))
     async with parts.db.transaction() as tx:
-        await _need_worker(tx)
+        await runs.need_worker(tx)
         await records.add(tx, credentials, record)
         run_id = await runs.start_check(tx, caller, id, destination.system.key, now)
     await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
@@ -132,9 +141,16 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
                 "destination",
             )
         secrets = _secrets(destination, kept, body)
+        if secrets and destination.connector.oauth:
+            raise Conflict(
+                "credential.by_redirect",
+                f"A credential for {destination.system.title} is connected there; its fields are replaced with that.",
+                "Give the fields with POST …/integrationcredentials/{id}/connect.",
+                next(iter(secrets)),
+            )
         if secrets:
             systems.check_credential(destination, secrets)
-            await _need_worker(tx)
+            await runs.need_worker(tx)
             await rows.set_candidate(tx, caller.org_id, id, seal_fields(parts.vault, id, secrets))
             run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
     if run_id is not None:
@@ -144,6 +160,8 @@ async def update(parts: Parts, caller: Caller, id: str, body: Any) -> Saved:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
         named = {name: kept[name] for name in _KEPT if name in kept}
         expiry = read_instant(kept.get("dtExpiry"))
+        if expiry is None and destination.connector.oauth:
+            expiry = record["expires_at"]
         changed = record.changed(clock.now(), caller.principal, body=named, name=kept["name"], expires_at=expiry)
         await records.save(tx, credentials, changed, Action.REPLACE_SECRET if run_id else Action.UPDATE)
     return Saved(changed, run_id)
@@ -165,7 +183,9 @@ async def check(parts: Parts, caller: Caller, id: str) -> Saved:
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN)
         _not_a_webhooks(record["system"])
-        await _need_worker(tx)
+        if record["status"] == CredentialStatus.WAITING:
+            raise Conflict("credential.waiting", "Nobody has connected the credential yet.", "Connect it first.")
+        await runs.need_worker(tx)
         run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
     await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
     return Saved(await retrieve(parts, caller, id), run_id)
@@ -243,15 +263,6 @@ def _secrets(destination: Destination, kept: Mapping[str, Any], body: Mapping[st
                 name,
             )
     return {name: body[name] for name in names if body.get(name) is not None}
-
-
-async def _need_worker(tx: Tx) -> None:
-    if not await runs.any_worker_alive(tx, clock.now()):
-        raise Unavailable(
-            "worker.none",
-            "The credential cannot be checked, because no worker is running; nothing was kept.",
-            "Start one with: tollbridge worker",
-        )
 
 
 def _must_work(run: Run) -> None:

@@ -17,7 +17,7 @@ from tollbridge.domain import json_text
 from tollbridge.domain.audit import Action
 from tollbridge.domain.conversation import StepKind
 from tollbridge.domain.deliveries import HELD
-from tollbridge.domain.errors import Conflict, FaultKind, NotFound
+from tollbridge.domain.errors import Conflict, FaultKind, NotFound, Unavailable
 from tollbridge.domain.fields import Shape, boolean
 from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
 from tollbridge.services import audit, clock
@@ -178,6 +178,16 @@ async def _read(db: Database, org_id: str, run_id: str) -> Run:
 async def any_worker_alive(tx: Tx, now: datetime) -> bool:
     """Whether a worker gave a sign of life lately."""
     return await workers.seen_since(await raw(tx), now - SILENCE)
+
+
+async def need_worker(tx: Tx) -> None:
+    """Raises Unavailable where nobody could check a credential."""
+    if not await any_worker_alive(tx, clock.now()):
+        raise Unavailable(
+            "worker.none",
+            "The credential cannot be checked, because no worker is running; nothing was kept.",
+            "Start one with: tollbridge worker",
+        )
 
 
 async def replay(db: Database, caller: Caller, run_id: str, body: Any = None) -> Run:

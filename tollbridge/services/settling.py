@@ -32,7 +32,7 @@ from tollbridge.services import alerts, clock, safety
 from tollbridge.services.alerts import SYSTEM
 from tollbridge.services.claiming import DOCUMENT
 from tollbridge.services.raising import raise_events
-from tollbridge.store import claims, jobs, ledger, previews, standing
+from tollbridge.store import claims, jobs, ledger, previews, standing, tokens
 from tollbridge.store import runs as rows
 from tollbridge.store.db import Connection
 from tollbridge.store.standing import Faring
@@ -217,6 +217,8 @@ async def _accept(
     if credential is None:
         return
     secrets = credential.candidate or credential.secrets
+    if credential.candidate:
+        await tokens.void(connection, *key)
     tenant = tenant_key(run["system"], checked.tenant_id)
     await claims.accept_credential(connection, key, tenant, checked.tenant_name, secrets, now)
 

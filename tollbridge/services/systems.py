@@ -34,7 +34,7 @@ class Destination:
     @property
     def auth_type(self) -> str:
         """The wire's AuthType, which spells some credential types without their ending."""
-        return self.connector.credential_type.removesuffix("_AUTH")
+        return "OAUTH_CODE" if self.connector.oauth else self.connector.credential_type.removesuffix("_AUTH")
 
 
 def destinations(entity_type: str | None = None) -> list[Destination]:

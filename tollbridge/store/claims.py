@@ -103,7 +103,8 @@ async def accept_credential(
     """The credential was checked with these secrets, and opens the tenant."""
     await connection.execute(
         "UPDATE credentials SET status = 'VALID', error = NULL, checked_at = $6, tenant = $3, tenant_name = $4,"
-        " secrets = $5, candidate = NULL WHERE org_id = $1 AND id = $2",
+        " secrets = $5, candidate = NULL, expires_at = coalesce(candidate_expires_at, expires_at),"
+        " candidate_expires_at = NULL WHERE org_id = $1 AND id = $2",
         *key,
         tenant,
         tenant_name,

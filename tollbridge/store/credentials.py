@@ -39,7 +39,7 @@ async def due_for_check(connection: Connection, before: datetime, limit: int) ->
     found = await connection.fetch(
         """
         SELECT org_id, id, system FROM credentials c
-        WHERE system <> $3 AND checked_at < $1 AND NOT EXISTS (
+        WHERE system <> $3 AND status <> 'WAITING' AND checked_at < $1 AND NOT EXISTS (
             SELECT FROM runs r WHERE r.org_id = c.org_id AND r.entity_type = 'Credential' AND r.entity_id = c.id
               AND r.state IN ('queued', 'waiting', 'running'))
         ORDER BY checked_at LIMIT $2

@@ -20,9 +20,9 @@ HOLDS = frozenset(
 HOLDS_NONE = frozenset(
     # Whose the data of an account is, is no user, and no vendor.
     "organizations service_users access_keys users user_links user_sessions sign_in_limits sso_sign_ins products"
-    " bill_configs credentials integrations rules webhooks scheduled_events bring_backs mendings"
+    " bill_configs credentials oauth_redirects integrations rules webhooks scheduled_events bring_backs mendings"
     # Ids and figures alone.
-    " lanes workers rate_limits slot_leases restores counters chores scheduled_dues".split()
+    " lanes workers rate_limits slot_leases token_leases restores counters chores scheduled_dues".split()
 )
 
 KEPT_OF_EVENTS = ("code", "runId", "integrationId", "accountId", "entityId")

@@ -20,12 +20,14 @@ async def of_run(connection: Connection, org_id: str, run_id: str) -> tuple[str,
 
 
 async def of_runs(connection: Connection, org_id: str) -> tuple[str, ...]:
-    """Changes when a run is made, when an alert is raised or changes, and while a group of errors is mended."""
+    """Changes when a run is made, when an alert is raised or changes, and while a group of errors is mended or a webhook
+    brought back."""
     row = await connection.fetchrow(
         """
         SELECT (SELECT id FROM runs WHERE org_id = $1 ORDER BY created_at DESC, id DESC LIMIT 1) AS run,
           (SELECT max(updated_at) FROM alerts WHERE org_id = $1 AND state <> 'CLOSED') AS alert,
-          (SELECT max(updated_at) FROM mendings WHERE org_id = $1) AS mending
+          (SELECT max(updated_at) FROM mendings WHERE org_id = $1) AS mending,
+          (SELECT max(updated_at) FROM bring_backs WHERE org_id = $1) AS brought_back
         """,
         org_id,
     )

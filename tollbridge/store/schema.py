@@ -205,7 +205,19 @@ credentials = _record(
     _col("secrets", LargeBinary),
     _col("candidate", LargeBinary, nullable=True),
     _when("expires_at", nullable=True),
+    _when("candidate_expires_at", nullable=True),
     audited="Credential",
+)
+oauth_redirects = Table(
+    "oauth_redirects",
+    metadata,
+    Column("state_hash", LargeBinary, primary_key=True),
+    _id("org_id"),
+    _id("credential_id"),
+    _id("integration_id", nullable=True),
+    _col("begun_by", Text),
+    _col("sealed", LargeBinary),
+    _when("expires_at"),
 )
 integrations = _record(
     "integrations",

@@ -1,0 +1,115 @@
+"""Access tokens of credentials that are connected by OAuth: one exchange at a time over all workers.
+
+A vendor that rotates refresh tokens takes a second use of one for theft. So whoever finds a token due takes a lease in
+a short transaction, asks the vendor outside of it, and stores what came before anybody uses it; the others wait.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import datetime, timedelta
+
+from tollbridge.connectors.base import connector_of, read_credential
+from tollbridge.domain import oauth as rules
+from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain.oauth import Token
+from tollbridge.domain.runs import Flow
+from tollbridge.outbound.http import Http, Policy
+from tollbridge.services import clock, oauth
+from tollbridge.services.oauth import Held, Leased, Refused
+from tollbridge.services.work import Claimed
+from tollbridge.settings import Settings
+from tollbridge.store.db import Database
+from tollbridge.vault import Vault
+
+LONGEST_EXCHANGE = timedelta(seconds=15)
+LEASE = timedelta(seconds=20)
+"""Longer than an exchange: only a worker that died, or stood still, loses it."""
+PATIENCE = timedelta(seconds=30)
+"""How long others wait for the holder; longer than a lease, so that they outlive a dead one."""
+TRUST = timedelta(seconds=1)
+"""How long a worker goes by what it read last; what was replaced since is refused, and read again."""
+LOOK = 0.1
+"""Seconds between two looks at whether the holder is done."""
+
+
+class Tokens:
+    """The tokens as this worker knows them."""
+
+    def __init__(self, db: Database, vault: Vault, http: Http, settings: Settings) -> None:
+        self._db = db
+        self._vault = vault
+        self._http = http
+        self._settings = settings
+        self._locks: dict[tuple[str, str], asyncio.Lock] = {}
+        self._known: dict[tuple[str, str], tuple[Held, datetime]] = {}
+
+    async def get(self, run: Claimed, instead_of: Token | None) -> Held | Refused:
+        """See `engine.drive.Port`."""
+        key = run.org_id, run.credential_id
+        # One question per worker and credential; the database sees to the other workers.
+        async with self._locks.setdefault(key, asyncio.Lock()):
+            if run.flow is Flow.CHECK:
+                return await self._ask(run, instead_of)
+            held, until = self._known.get(key, (None, clock.now()))
+            if held is not None and held.token != instead_of and clock.now() < until:
+                return held
+            found = await self._ask(run, instead_of)
+            self._known.pop(key, None)
+            if isinstance(found, Held):
+                trusted = clock.now() + TRUST
+                self._known[key] = found, min(trusted, found.until or trusted)
+            return found
+
+    async def _ask(self, run: Claimed, instead_of: Token | None) -> Held | Refused:
+        key = run.org_id, run.credential_id
+        until = clock.now() + PATIENCE
+        while clock.now() < until:
+            found = await oauth.lease(
+                self._db, self._vault, key, run.flow is Flow.CHECK, instead_of, clock.now(), LEASE
+            )
+            if isinstance(found, Leased):
+                found = await self._exchange(run, found)
+            if found is not None:
+                return found
+            await asyncio.sleep(LOOK)
+        return Refused(_busy())
+
+    async def _exchange(self, run: Claimed, leased: Leased) -> Held | Refused | None:
+        """Ask the vendor, and keep what it says before anybody uses it; None where the lease was lost meanwhile."""
+        connector = connector_of(run.system)
+        assert connector is not None
+        assert connector.oauth is not None
+        declared, system = connector.oauth, connector.system(run.system)
+        client = declared.client(read_credential(connector, system, leased.fields))
+        request = rules.token_request(declared, leased.grant, client)
+        if isinstance(request, Fault):
+            return await self._refuse(leased, request)
+        url = rules.address(declared.token_url, self._settings.vendor_urls.get(system.key))
+        sent_at = clock.now()
+        answer = await self._http.perform(url, request, Policy(LONGEST_EXCHANGE))
+        result = rules.read_reply(declared, system.title, leased.grant, answer, sent_at)
+        if isinstance(result, Fault):
+            return await self._refuse(leased, result)
+        grant, expires_at = result
+        sealed = await oauth.keep(self._db, self._vault, leased, grant, expires_at)
+        if sealed is None:
+            return None
+        return Held(Token(grant["accessToken"], grant["extra"]), sealed, rules.refresh_at(grant))
+
+    async def _refuse(self, leased: Leased, fault: Fault) -> Refused | None:
+        if fault.kind is not FaultKind.UNAUTHORIZED:
+            await oauth.give_back(self._db, leased)
+            return Refused(fault)
+        # Kept, so that nobody else asks again: what is refused once stays refused.
+        sealed = await oauth.keep(self._db, self._vault, leased, rules.refused_grant(fault), None)
+        return Refused(fault, sealed) if sealed is not None else None
+
+
+def _busy() -> Fault:
+    return Fault(
+        FaultKind.UNAVAILABLE,
+        "oauth.busy",
+        "Another worker is at the token of this credential.",
+        "Nothing to do: the run is tried again.",
+    )
