@@ -20,7 +20,7 @@ async def of_run(connection: Connection, org_id: str, run_id: str) -> tuple[str,
 
 
 async def of_runs(connection: Connection, org_id: str) -> tuple[str, ...]:
-    """Changes when a run is made, when an alert is raised or changes, and while a group of errors is mended or a webhook
+    """Changes when a run is made, when an alert is raised or changes, and while errors are mended or a webhook is
     brought back."""
     row = await connection.fetchrow(
         """
