@@ -56,6 +56,10 @@ def create(
         put_json(made)
     else:
         put(f"{made['id']}\t{made['status']}\t{made.get('tenantName') or ''}")
+    if "authorizeUrl" in made:
+        if not as_json:
+            put(f"Open this address where you are signed in to the Console, and approve: {made['authorizeUrl']}")
+        return
     if made["status"] != "VALID":
         hint = f"See: tollbridge runs show {made['checkRunId']}" if made.get("checkRunId") else None
         complain(made.get("error") or "It could not be checked yet.", hint)
