@@ -12,6 +12,7 @@ from tests.services.world import CALLER, ORG, World
 from tollbridge.domain.errors import Conflict, Fault, FaultKind, NotFound
 from tollbridge.domain.flows import Delivered
 from tollbridge.domain.integrations import Cause, Verdict, decide, scope_of
+from tollbridge.domain.known_errors import ACCOUNT_FILTER
 from tollbridge.domain.runs import HoldReason, RunState, RunStatus
 from tollbridge.services import runs
 from tollbridge.services.dispatch import count_in_scope, dispatch_bills, send_existing
@@ -209,7 +210,8 @@ async def test_a_bill_on_which_the_filter_comes_to_nothing_is_told_to_people_and
         "bill",
         "int",
     )
-    assert event["body"]["eventData"]["newDto"]["message"] == decision.reason
+    message = event["body"]["eventData"]["newDto"]["message"]
+    assert message == f"{decision.reason} {ACCOUNT_FILTER.remedy}"
     assert await send_existing(world.db, CALLER, "int") == 0
     await _change_account(world, "a", customFields={"seats": 5})
     assert await send_existing(world.db, CALLER, "int") == 1

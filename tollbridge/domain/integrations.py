@@ -327,7 +327,7 @@ def decide(scope: Scope, bill: BillFacts) -> tuple[Verdict, str]:
         case Verdict.UNDECIDED:
             reason = (
                 f"The integration's account filter came to nothing for account {bill.account_id}: "
-                f"{scope.by_filter.undecided[bill.account_id]}. Mend the filter or the account, then send the bill."
+                f"{scope.by_filter.undecided[bill.account_id]}."
             )
         case _:
             reason = "The bill is in scope."

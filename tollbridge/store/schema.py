@@ -465,6 +465,14 @@ slot_leases = Table(
     _col("slots", Integer),
     _when("until"),
 )
+token_leases = Table(
+    "token_leases",
+    metadata,
+    _id("org_id", primary_key=True),
+    _id("credential_id", primary_key=True),
+    _col("fence", BigInteger),
+    _when("until", nullable=True),
+)
 restores = Table(
     "restores",
     metadata,
