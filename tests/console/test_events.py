@@ -9,6 +9,7 @@ from tests.console.trouble import REJECTED, fail, unmapped
 from tests.services.conftest import world as world
 from tests.services.world import ORG, World
 from tollbridge.domain.access import Role
+from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.services.organizations import NewOrganization
 
 
@@ -28,6 +29,14 @@ async def test_who_has_no_errors_learns_what_would_stand_here(browser: Browser) 
     assert page.h1 == ["Integration events"]
     assert "Nothing is waiting for somebody" in page.text
     assert page.links["Integration Run Error Handling and Alerts"] == "/console/docs/errors"
+
+
+async def test_a_refused_credential_says_what_its_repair_sends(browser: Browser, world: World) -> None:
+    refused = Fault(FaultKind.UNAUTHORIZED, "stripe.401", "Stripe refused the key.", "Enter another key.")
+    await fail(world, "one", "a", refused)
+    page = await browser.open("/credentials/cred")
+    assert "what is held for it is then sent: 1 held run of 1 integration" in page.text
+    assert any(form.button.startswith("Check and save, then send 1 held run") for form in page.forms)
 
 
 async def test_errors_of_one_cause_are_one_line_with_the_button_that_mends_them(browser: Browser, world: World) -> None:

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
+from decimal import Decimal
 
 from fastapi import APIRouter, Response
 
 from tollbridge.console import forms
 from tollbridge.console.forms import Field
+from tollbridge.console.reader import Reader
 from tollbridge.console.visit import Form, MayUseCredentials, Visit, trying
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.notifications import SYSTEM as WEBHOOK
-from tollbridge.domain.runs import RunState
-from tollbridge.services import credentials, integrations, oauth, systems
+from tollbridge.domain.runs import HoldReason, RunState
+from tollbridge.services import credentials, integrations, oauth, overview, systems
+from tollbridge.services.overview import HeldGroup
 from tollbridge.services.systems import Destination
 from tollbridge.store import integrations as integration_rows
+from tollbridge.store.integrations import Link
 from tollbridge.store.records import Record
 
 router = APIRouter()
@@ -84,6 +89,9 @@ async def replace_secret(visit: MayUseCredentials, id: str) -> Response:
     form = await visit.form()
     record = await credentials.retrieve(visit.parts, visit.caller, id)
     destination = systems.find(record["system"])
+    async with visit.parts.db.transaction() as tx:
+        used_by = await integration_rows.using(tx, visit.caller.org_id, id)
+    waiting = _told(visit, await _waiting(visit, used_by))
     async with trying() as again:
         if destination.connector.oauth:
             given = forms.read(_fields(destination), form)
@@ -92,7 +100,10 @@ async def replace_secret(visit: MayUseCredentials, id: str) -> Response:
         saved = await credentials.update(visit.parts, visit.caller, id, _body(destination, form))
     if again.refusal:
         return await _details(visit, id, refusal=again.refusal)
-    return visit.go(f"/credentials/{id}", f"{saved.record['name']} was saved and works.")
+    return visit.go(
+        f"/credentials/{id}",
+        f"{saved.record['name']} was saved and works." + (f" Being sent: {waiting}." if waiting else ""),
+    )
 
 
 @router.post("/credentials/{id}/connect")
@@ -178,17 +189,39 @@ def _form(
     )
 
 
+async def _waiting(visit: Visit, used_by: Sequence[Link]) -> list[HeldGroup]:
+    """What goes out once the credential works again."""
+    held = await overview.held_of(visit.parts.db, visit.caller, [each.id for each in used_by])
+    return [group for group in held if group.reason in (HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED)]
+
+
+def _told(visit: Visit, waiting: Sequence[HeldGroup]) -> str:
+    """Such as: 48 held runs of 3 integrations (41,220.00 EUR); empty where nothing is held."""
+    if not waiting:
+        return ""
+    count, of = sum(group.count for group in waiting), len({group.integration_id for group in waiting})
+    sums: dict[str, Decimal] = defaultdict(Decimal)
+    for group in waiting:
+        for currency, amount in group.sums.items():
+            sums[currency] += amount
+    read = Reader.of(visit.request)
+    total = f" ({read.sums(sums)})" if sums else ""
+    runs, integrations = "run" if count == 1 else "runs", "integration" if of == 1 else "integrations"
+    return f"{read.number(count)} held {runs} of {of} {integrations}{total}"
+
+
 async def _details(visit: Visit, id: str, refusal: Refusal | None = None) -> Response:
     record = await credentials.retrieve(visit.parts, visit.caller, id)
     destination = systems.find(record["system"])
     async with visit.parts.db.transaction() as tx:
-        used_by = await integration_rows.names_using(tx, visit.caller.org_id, id)
+        used_by = await integration_rows.using(tx, visit.caller.org_id, id)
     return visit.page(
         "credential.html",
         409 if refusal else 200,
         record=record,
         destination=destination,
         used_by=used_by,
+        waiting=_told(visit, await _waiting(visit, used_by)),
         fields=_fields(destination) if record["system"] != WEBHOOK else [],
         refusal=refusal,
     )

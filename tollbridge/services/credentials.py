@@ -220,7 +220,7 @@ async def delete(parts: Parts, caller: Caller, id: str) -> Record:
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, NOUN, lock=True)
         _not_a_webhooks(record["system"])
-        users = await integrations.names_using(tx, caller.org_id, id)
+        users = [each.name for each in await integrations.using(tx, caller.org_id, id)]
         if users:
             raise Conflict(
                 "credential.used",

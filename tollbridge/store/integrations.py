@@ -18,7 +18,7 @@ from tollbridge.store.schema import integrations
 
 @dataclass(frozen=True, slots=True)
 class Link:
-    """An integration that links a rule to a webhook."""
+    """An integration as others name it, such as one that links a rule to a webhook."""
 
     id: str
     name: str
@@ -95,28 +95,26 @@ async def linked(tx: Tx, org_id: str, rule_id: str, webhook_id: str) -> str | No
 
 async def linked_to(tx: Tx, org_id: str, webhook_id: str) -> Sequence[Link]:
     """The integrations that link rules to the webhook, by name."""
-    return await _links(tx, org_id, integrations.c.destination_id == webhook_id)
+    return await _links(tx, org_id, _LINKS & (integrations.c.destination_id == webhook_id))
+
+
+async def using(tx: Tx, org_id: str, credential_id: str) -> Sequence[Link]:
+    """The integrations that use the credential, by name."""
+    return await _links(tx, org_id, integrations.c.credential_id == credential_id)
 
 
 async def linked_from(tx: Tx, org_id: str, rule_id: str) -> Sequence[Link]:
     """The integrations that link the rule to webhooks, by name."""
-    return await _links(tx, org_id, integrations.c.entity_id == rule_id)
+    return await _links(tx, org_id, _LINKS & (integrations.c.entity_id == rule_id))
+
+
+_LINKS = integrations.c.system == notifications.SYSTEM
 
 
 async def _links(tx: Tx, org_id: str, condition: ColumnElement[bool]) -> Sequence[Link]:
     query = (
         select(integrations.c.id, integrations.c.name, integrations.c.enabled)
-        .where(integrations.c.org_id == org_id, integrations.c.system == notifications.SYSTEM, condition)
+        .where(integrations.c.org_id == org_id, condition)
         .order_by(integrations.c.name)
     )
     return [Link(*row) for row in await tx.execute(query)]
-
-
-async def names_using(tx: Tx, org_id: str, credential_id: str) -> Sequence[str]:
-    """The names of the integrations that use the credential."""
-    query = (
-        select(integrations.c.name)
-        .where(integrations.c.org_id == org_id, integrations.c.credential_id == credential_id)
-        .order_by(integrations.c.name)
-    )
-    return list((await tx.execute(query)).scalars())
