@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.stage import Stage, WorkerProcess, set_up, until
 from tests.oauth.connector import installed
 from tests.oauth.vendor import CLIENT_ID, CLIENT_SECRET, Strongbox, strongbox
@@ -62,6 +64,7 @@ async def count(stage: Stage, query: str) -> int:
         return found
 
 
+@pytest.mark.timeout(900)
 async def test_eight_workers_use_every_refresh_token_once_and_deliver_every_bill(
     database_url: str, tmp_home: Path
 ) -> None:

@@ -114,6 +114,49 @@ OTHER_TENANT = KnownError(
     Mender.INTEGRATION,
     "Enter a secret of the same tenant, or make another credential for the other one.",
 )
+_RECONNECT = "Connect the credential again: nothing needs to be entered, and what is held for it is then sent."
+OAUTH_NOT_CONNECTED = KnownError(
+    "oauth.not_connected",
+    FaultKind.UNAUTHORIZED,
+    "The credential is one that a person connects at the vendor's, and nobody has done so yet.",
+    Mender.INTEGRATION,
+    _RECONNECT,
+)
+OAUTH_NO_REFRESH_TOKEN = KnownError(
+    "oauth.no_refresh_token",
+    FaultKind.UNAUTHORIZED,
+    "The access token is over, and the vendor gave no refresh token with which to get another.",
+    Mender.INTEGRATION,
+    _RECONNECT,
+)
+OAUTH_GRANT_REFUSED = KnownError(
+    "oauth.grant_refused",
+    FaultKind.UNAUTHORIZED,
+    "The vendor does not honour the grant any more: it was withdrawn, it ended, or its refresh token was used before.",
+    Mender.INTEGRATION,
+    _RECONNECT,
+)
+OAUTH_DELETED = KnownError(
+    "oauth.deleted",
+    FaultKind.UNAUTHORIZED,
+    "The credential was deleted while its token was being renewed.",
+    Mender.INTEGRATION,
+    "Give the integration another credential.",
+)
+OAUTH_UNAVAILABLE = KnownError(
+    "oauth.unavailable",
+    FaultKind.UNAVAILABLE,
+    "The vendor's token endpoint did not answer, or not as it should.",
+    Mender.NOBODY,
+    "Nothing to do: the run is tried again.",
+)
+OAUTH_BUSY = KnownError(
+    "oauth.busy",
+    FaultKind.UNAVAILABLE,
+    "Another worker has been renewing the token of the credential for longer than the others wait.",
+    Mender.NOBODY,
+    "Nothing to do: the run is tried again.",
+)
 CONFIGURATION_INVALID = KnownError(
     "configuration.invalid",
     FaultKind.INVALID,
@@ -210,6 +253,12 @@ COMMON = (
     NEEDS_CHOICE,
     CREDENTIAL_UNUSABLE,
     OTHER_TENANT,
+    OAUTH_NOT_CONNECTED,
+    OAUTH_NO_REFRESH_TOKEN,
+    OAUTH_GRANT_REFUSED,
+    OAUTH_DELETED,
+    OAUTH_UNAVAILABLE,
+    OAUTH_BUSY,
     CONFIGURATION_INVALID,
     ACCOUNT_FILTER,
     DISABLED,

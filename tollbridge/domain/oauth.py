@@ -11,14 +11,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
-from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain import known_errors
+from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import NoReply, Reply, Request
 
 GRANT = "oauth"
 """The name under which the grant lies among the sealed fields of a credential; no connector's field has it."""
 MARGIN = timedelta(minutes=1)
 """A token is refreshed so long before it expires, or a quarter of its lifetime where that is shorter."""
-RECONNECT = "Connect the credential again: nothing needs to be entered, and what is held for it is then sent."
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +83,17 @@ def code_grant(code: str, verifier: str, redirect_uri: str, extra: Mapping[str, 
 
 def refused_grant(fault: Fault) -> dict[str, Any]:
     """What is kept of a grant that the vendor will never honour again."""
-    return {"refused": [fault.code, fault.message]}
+    return {"refused": fault.message}
 
 
 def refusal_of(grant: Mapping[str, Any] | None) -> Fault | None:
     """Why there is no token to be had, where that is known without asking."""
     if grant is None:
-        return refusal("oauth.not_connected", "Nobody has connected the credential yet.")
+        return known_errors.OAUTH_NOT_CONNECTED.fault("Nobody has connected the credential yet.")
     if "refused" in grant:
-        return refusal(*grant["refused"])
+        return known_errors.OAUTH_GRANT_REFUSED.fault(grant["refused"])
     if "code" not in grant and not grant.get("refreshToken") and "accessToken" not in grant:
-        return refusal("oauth.no_refresh_token", "There is no refresh token.")
+        return known_errors.OAUTH_NO_REFRESH_TOKEN.fault("There is no refresh token.")
     return None
 
 
@@ -122,7 +122,7 @@ def token_request(oauth: OAuth, grant: Mapping[str, Any], client: tuple[str, str
     elif grant.get("refreshToken"):
         form = [("grant_type", "refresh_token"), ("refresh_token", grant["refreshToken"])]
     else:
-        return refusal("oauth.no_refresh_token", "The access token has expired, and there is no refresh token.")
+        return known_errors.OAUTH_NO_REFRESH_TOKEN.fault("The access token has expired, and there is no refresh token.")
     headers = [("Accept", "application/json")]
     if oauth.basic:
         # RFC 6749 §2.3.1: both are encoded as in a form before they are joined.
@@ -141,13 +141,17 @@ def read_reply(
     UNAUTHORIZED is final (RFC 6749 §5.2); anything that may pass is UNAVAILABLE.
     """
     if isinstance(answer, NoReply):
-        return _unavailable(f"{title} gave no answer to the request for a token: {answer.reason}")
+        return known_errors.OAUTH_UNAVAILABLE.fault(
+            f"{title} gave no answer to the request for a token: {answer.reason}"
+        )
     body = answer.json if isinstance(answer.json, dict) else {}
     if answer.status in (400, 401, 403) and isinstance(body.get("error"), str):
         words = f"{body['error']}: {body.get('error_description') or ''}".rstrip(": ")
-        return refusal(f"oauth.{body['error'][:40]}", f"{title} gives no token: {words[:300]}.")
+        return known_errors.OAUTH_GRANT_REFUSED.fault(f"{title} gives no token: {words[:300]}.")
     if not answer.ok or not isinstance(body.get("access_token"), str):
-        return _unavailable(f"{title} answered the request for a token with status {answer.status}.")
+        return known_errors.OAUTH_UNAVAILABLE.fault(
+            f"{title} answered the request for a token with status {answer.status}."
+        )
     renewed = body.get("refresh_token") or grant.get("refreshToken")
     lifetime, known = _seconds(body.get("expires_in")), _seconds(body.get(oauth.refresh_expires_in))
     expires_at = _moment(grant.get("refreshExpiresAt"))
@@ -175,12 +179,3 @@ def _seconds(value: Any) -> timedelta | None:
 
 def _moment(text: str | None) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
-
-
-def refusal(code: str, message: str) -> Fault:
-    """No token, and there will be none before somebody connects the credential again."""
-    return Fault(FaultKind.UNAUTHORIZED, code, message, RECONNECT)
-
-
-def _unavailable(message: str) -> Fault:
-    return Fault(FaultKind.UNAVAILABLE, "oauth.unavailable", message, "Nothing to do: the run is tried again.")

@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from tollbridge.connectors.base import connector_of, read_credential
 from tollbridge.domain import oauth as rules
 from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain.known_errors import OAUTH_BUSY
 from tollbridge.domain.oauth import Token
 from tollbridge.domain.runs import Flow
 from tollbridge.outbound.http import Http, Policy
@@ -73,7 +74,7 @@ class Tokens:
             if found is not None:
                 return found
             await asyncio.sleep(LOOK)
-        return Refused(_busy())
+        return Refused(OAUTH_BUSY.fault("Another worker is at the token of this credential."))
 
     async def _exchange(self, run: Claimed, leased: Leased) -> Held | Refused | None:
         """Ask the vendor, and keep what it says before anybody uses it; None where the lease was lost meanwhile."""
@@ -104,12 +105,3 @@ class Tokens:
         # Kept, so that nobody else asks again: what is refused once stays refused.
         sealed = await oauth.keep(self._db, self._vault, leased, rules.refused_grant(fault), None)
         return Refused(fault, sealed) if sealed is not None else None
-
-
-def _busy() -> Fault:
-    return Fault(
-        FaultKind.UNAVAILABLE,
-        "oauth.busy",
-        "Another worker is at the token of this credential.",
-        "Nothing to do: the run is tried again.",
-    )

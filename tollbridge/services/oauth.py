@@ -17,6 +17,7 @@ from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Conflict, Fault, Forbidden, Invalid
 from tollbridge.domain.fields import Shape, did_you_mean
 from tollbridge.domain.integrations import CredentialStatus
+from tollbridge.domain.known_errors import OAUTH_DELETED
 from tollbridge.domain.oauth import GRANT, OAuth, Token
 from tollbridge.services import audit, clock, runs, systems
 from tollbridge.services.caller import Caller
@@ -282,4 +283,4 @@ def _row(credential_id: str) -> str:
 
 
 def _deleted() -> Fault:
-    return rules.refusal("oauth.deleted", "The credential was deleted.")
+    return OAUTH_DELETED.fault("The credential was deleted.")
