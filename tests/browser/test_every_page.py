@@ -18,6 +18,7 @@ def pages(demo: Demo) -> list[str]:
     return pages_of(demo)
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_every_page_can_be_used_by_everybody(open_tab: OpenTab, pages: list[str], theme: Any, width: int) -> None:

@@ -27,7 +27,7 @@ from tollbridge.store.trouble import TRANSIENT
 
 T = TypeVar("T")
 LEASE = 3.0
-PATIENCE = 60.0
+PATIENCE = 300.0
 """Seconds after which a process that should answer counts as broken."""
 
 
