@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import pytest
-
 from tests.e2e.stage import Stage, WorkerProcess, set_up, until
 from tests.oauth.connector import installed
 from tests.oauth.vendor import CLIENT_ID, CLIENT_SECRET, Strongbox, strongbox
@@ -58,18 +56,12 @@ async def status_of(stage: Stage, id: str) -> str:
     return str((await credentials.retrieve(stage.parts, stage.caller, id))["status"])
 
 
-NOT_PROVEN = pytest.mark.skip(
-    reason="passes alone, not always among others: on a busy machine the credential is gone before it is connected"
-)
-
-
 async def count(stage: Stage, query: str) -> int:
     async with stage.parts.db.hot() as connection:
         found: int = await connection.fetchval(query)
         return found
 
 
-@NOT_PROVEN
 async def test_eight_workers_use_every_refresh_token_once_and_deliver_every_bill(
     database_url: str, tmp_home: Path
 ) -> None:
@@ -77,13 +69,13 @@ async def test_eight_workers_use_every_refresh_token_once_and_deliver_every_bill
         await stage.start_worker()
         await connect(stage, vendor, accounts=20)
         await asyncio.gather(*(stage.start_worker() for _ in range(WORKERS - 1)))
-        bills = 0
+        bills, runs = 0, []
         while sum(vendor.used.values()) < 12:
             for _ in range(20):
                 await stage.bill(f"b{bills}", f"a{bills % 20}", "10.00")
                 bills += 1
-            await asyncio.sleep(0.5)
-        runs = await stage.ended(bills)
+            # At the pace of the workers: on a busy machine a backlog would grow faster than it is worked off.
+            runs = await stage.ended(bills)
         assert {run["state"] for run in runs} == {"delivered"}
         assert set(vendor.used.values()) == {1}
         assert vendor.thefts == 0
@@ -101,7 +93,6 @@ def dies_at_refresh(vendor: Strongbox, worker: WorkerProcess) -> None:
     vendor.at_refresh = kill
 
 
-@NOT_PROVEN
 async def test_a_worker_that_dies_before_it_stores_the_token_leaves_it_to_another_where_the_vendor_has_a_grace(
     database_url: str, tmp_home: Path
 ) -> None:
@@ -119,7 +110,6 @@ async def test_a_worker_that_dies_before_it_stores_the_token_leaves_it_to_anothe
         assert len(vendor.invoices) == 3
 
 
-@NOT_PROVEN
 async def test_without_a_grace_the_credential_is_disconnected_once_and_reconnecting_sends_what_was_held(
     database_url: str, tmp_home: Path
 ) -> None:

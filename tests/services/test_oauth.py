@@ -102,6 +102,16 @@ async def test_what_is_not_finished_in_ten_minutes_is_removed(parts: Parts, call
         await credentials.retrieve(parts, caller, saved.record.id)
 
 
+async def test_a_credential_that_was_just_made_is_not_removed_before_its_redirect_begins(
+    parts: Parts, caller: Caller
+) -> None:
+    saved = await credentials.create(parts, caller, BODY)
+    await parts.db.pool.execute("DELETE FROM oauth_redirects")
+    assert await oauth.forget(parts.db, clock.now()) == 0
+    await credentials.retrieve(parts, caller, saved.record.id)
+    assert await oauth.forget(parts.db, clock.now() + timedelta(minutes=11)) == 1
+
+
 async def test_one_worker_alone_gets_the_lease_and_the_others_read_what_it_stored(
     parts: Parts, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

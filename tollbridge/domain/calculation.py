@@ -146,7 +146,9 @@ def _syntax_error(text: str, error: UnexpectedInput, field: str) -> Invalid:
             what = f"the character {text[at]!r} is not expected here"
         case _:
             at, what = len(text.rstrip()), "it ends too early"
-    return _invalid(text, at, what, field, "See tollbridge/console/documents/calculation.md for what can be written.")
+    return _invalid(
+        text, at, what, field, "See “The calculation language” among the Console's documents for what can be written."
+    )
 
 
 def _invalid(text: str, at: int, what: str, field: str, hint: str | None) -> Invalid:

@@ -231,7 +231,7 @@ async def forget(db: Database, now: datetime) -> int:
     """Remove what a person did not finish in time: redirects, and credentials that were never connected, unless an
     integration uses them; answers how many credentials."""
     async with db.hot() as connection:
-        unfinished = await tokens.forget(connection, now)
+        unfinished = await tokens.forget(connection, now, now - PATIENCE)
     for org_id, id in unfinished:
         async with db.transaction() as tx:
             await _remove(tx, org_id, id)

@@ -19,6 +19,7 @@ _CAUSES = {
     HoldReason.PAUSED: "all sending paused",
     HoldReason.FIRST_SENDS: "a look at the first bills",
     HoldReason.VOLUME: "a look at the month's volume",
+    HoldReason.MENDING: "its group of errors being mended",
     HoldReason.RECOVERING: "webhook being brought back",
 }
 

@@ -16,6 +16,7 @@ from tollbridge.domain.runs import HoldReason, RunState
 from tollbridge.store import lanes
 from tollbridge.store.db import Connection
 from tollbridge.store.event_groups import MOST_GROUPED
+from tollbridge.store.runs import held_until
 
 MESSAGES_SHOWN = 5
 
@@ -247,14 +248,14 @@ async def note(
 async def adopt_held(connection: Connection, found: Mending, reasons: Sequence[HoldReason], now: datetime) -> None:
     """Make the runs of the integration that are held for these reasons children of the mending; they stay held."""
     await connection.execute(
-        """
+        f"""
         WITH mine AS (
             SELECT id FROM runs WHERE org_id = $1 AND integration_id = $2 AND state = 'held'
               AND hold_reason = ANY($4::text[]) AND flow IN ('deliver', 'withdraw') ORDER BY id FOR UPDATE)
-        UPDATE runs r SET parent_id = $3, hold_reason = 'mending', note = NULL, updated_at = $5,
+        UPDATE runs r SET parent_id = $3, {held_until("$5")}, hold_reason = 'mending', note = NULL, updated_at = $5,
             version = r.version + 1
         FROM mine WHERE r.id = mine.id
-        """,
+        """,  # noqa: S608 (constants)
         found.org_id,
         found.integration_id,
         found.id,
@@ -279,14 +280,15 @@ async def release(connection: Connection, found: Mending, limit: int, now: datet
     mine = {row["lane"] for row in chosen if row["lane"] is not None}
     await lanes.lock(connection, mine)
     rows = await connection.fetch(
-        """
+        f"""
         WITH mine AS (
             SELECT id FROM runs WHERE id = ANY($1::text[]) AND state = 'held' AND hold_reason = 'mending'
             ORDER BY id FOR UPDATE)
-        UPDATE runs r SET state = 'queued', hold_reason = NULL, fault_kind = NULL, fault_code = NULL, error = NULL,
-            hint = NULL, note = NULL, due_at = $2, updated_at = $2, version = r.version + 1
+        UPDATE runs r SET state = 'queued', {held_until("$2")}, hold_reason = NULL, fault_kind = NULL,
+            fault_code = NULL, error = NULL, hint = NULL, note = NULL, due_at = $2, updated_at = $2,
+            version = r.version + 1
         FROM mine WHERE r.id = mine.id RETURNING r.id
-        """,
+        """,  # noqa: S608 (constants)
         [row["id"] for row in chosen],
         now,
     )

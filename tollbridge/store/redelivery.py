@@ -233,16 +233,16 @@ async def note(
 async def adopt(connection: Connection, found: BringBack, limit: int, now: datetime) -> int:
     """Make children of so many of the held notifications to the webhook; they stay held. Answers how many."""
     rows = await connection.fetch(
-        """
+        f"""
         WITH mine AS (
             SELECT r.id FROM runs r JOIN integrations i ON (i.org_id, i.id) = (r.org_id, r.integration_id)
             WHERE i.org_id = $1 AND i.destination_id = $2 AND i.system = 'WEBHOOK' AND r.state = 'held'
               AND r.flow = 'notify' AND r.parent_id IS DISTINCT FROM $3
             ORDER BY r.id LIMIT $4 FOR UPDATE OF r)
-        UPDATE runs r SET parent_id = $3, hold_reason = 'recovering', lane = $2 || '/' || coalesce(r.account_id, ''),
-            updated_at = $5, version = r.version + 1
+        UPDATE runs r SET parent_id = $3, {held_until("$5")}, hold_reason = 'recovering',
+            lane = $2 || '/' || coalesce(r.account_id, ''), updated_at = $5, version = r.version + 1
         FROM mine WHERE r.id = mine.id RETURNING r.id
-        """,
+        """,  # noqa: S608 (constants)
         found.org_id,
         found.webhook_id,
         found.test_run_id,

@@ -113,17 +113,19 @@ async def finish(tx: Tx, org_id: str, state_hash: bytes) -> Redirect | None:
     return Redirect(**row._mapping) if row else None
 
 
-async def forget(connection: Connection, now: datetime) -> list[tuple[str, str]]:
-    """Forget redirects that were not finished in time, and answer the credentials that wait for one in vain."""
+async def forget(connection: Connection, now: datetime, before: datetime) -> list[tuple[str, str]]:
+    """Forget redirects that were not finished in time, and answer the credentials that wait for one in vain since
+    before that moment: one that was just made has no redirect yet."""
     await connection.execute("DELETE FROM oauth_redirects WHERE expires_at <= $1", now)
     rows = await connection.fetch(
         """
-        SELECT org_id, id FROM credentials c WHERE status = 'WAITING'
+        SELECT org_id, id FROM credentials c WHERE status = 'WAITING' AND updated_at <= $1
         AND NOT EXISTS (SELECT FROM oauth_redirects r WHERE (r.org_id, r.credential_id) = (c.org_id, c.id))
         AND NOT EXISTS (SELECT FROM integrations i WHERE (i.org_id, i.credential_id) = (c.org_id, c.id))
         AND NOT EXISTS (
             SELECT FROM runs r WHERE r.org_id = c.org_id AND r.entity_type = 'Credential' AND r.entity_id = c.id
               AND r.state IN ('queued', 'waiting', 'running'))
-        """
+        """,
+        before,
     )
     return [(row["org_id"], row["id"]) for row in rows]
