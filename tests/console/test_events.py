@@ -185,3 +185,14 @@ async def test_a_group_is_mended_by_pasting_mappings_and_can_be_stopped(browser:
     assert "Look how far the mending is that is under way" in under_way.links
     stopped = await browser.send(begun, "Stop")
     assert "Stopped: Stopped by" in stopped.text
+
+
+async def test_a_pasted_line_without_a_comma_is_refused_and_nothing_is_sent(browser: Browser, world: World) -> None:
+    await fail(world, "one", "a", unmapped("a"))
+    page = await browser.open("/events")
+    form = await browser.open(page.links["Mend 1"].removeprefix("/console"))
+    button = next(each.button for each in form.forms if each.button.startswith("Send 1"))
+    again = await browser.send(form, button, mappings="a cus_1")
+    assert again.status == 400
+    assert "Line 1 of mappings is" in again.text
+    assert await world.rows("SELECT 1 FROM mendings") == []

@@ -9,14 +9,30 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.e2e.stage import Stage, WorkerProcess, set_up, until
 from tests.oauth.connector import installed
 from tests.oauth.vendor import CLIENT_ID, CLIENT_SECRET, Strongbox, strongbox
 from tollbridge.domain.runs import RunState
 from tollbridge.services import credentials, integrations, oauth
 from tollbridge.services.accounts import ACCOUNTS
+from tollbridge.settings import Settings
+from tollbridge.store import embedded, migrate
 
 WORKERS = 8
+
+
+@pytest.fixture
+async def own_database(tmp_home: Path) -> AsyncIterator[str]:
+    """A server of its own: eight workers take more connections than the tests beside this one could spare."""
+    settings = Settings(home=tmp_home)
+    dsn = await asyncio.to_thread(embedded.start, settings)
+    try:
+        await migrate.migrate(dsn)
+        yield dsn
+    finally:
+        await asyncio.to_thread(embedded.stop, settings)
 
 
 @asynccontextmanager
@@ -63,9 +79,9 @@ async def count(stage: Stage, query: str) -> int:
 
 
 async def test_eight_workers_use_every_refresh_token_once_and_deliver_every_bill(
-    database_url: str, tmp_home: Path
+    own_database: str, tmp_home: Path
 ) -> None:
-    async with at_strongbox(database_url, tmp_home, lifetime=2) as (stage, vendor):
+    async with at_strongbox(own_database, tmp_home, lifetime=2) as (stage, vendor):
         await stage.start_worker()
         await connect(stage, vendor, accounts=20)
         await asyncio.gather(*(stage.start_worker() for _ in range(WORKERS - 1)))

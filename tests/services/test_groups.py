@@ -82,3 +82,12 @@ async def test_an_error_of_one_item_reaches_its_caller_alone() -> None:
     results = await asyncio.gather(*(group(item) for item in (12, 13, 14)), return_exceptions=True)
     assert [results[0], results[2]] == [12, 14]
     assert isinstance(results[1], RuntimeError)
+
+
+async def test_nobody_is_left_waiting_where_a_flush_answers_for_too_few() -> None:
+    async def flush(items: list[int]) -> list[int]:
+        return items[:1]
+
+    group = Group(flush)
+    results = await asyncio.gather(group(1), group(2), return_exceptions=True)
+    assert [type(each) for each in results] == [RuntimeError, RuntimeError]

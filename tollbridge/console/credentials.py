@@ -94,16 +94,14 @@ async def replace_secret(visit: MayUseCredentials, id: str) -> Response:
     waiting = _told(visit, await _waiting(visit, used_by))
     async with trying() as again:
         if destination.connector.oauth:
-            given = forms.read(_fields(destination), form)
-            begun = await oauth.begin(visit.parts, visit.caller, id, given)
-            return visit.page("credential-connect.html", record=record, destination=destination, begun=begun)
+            return await _to_vendor(visit, id, fields=forms.read(_fields(destination), form))
         saved = await credentials.update(visit.parts, visit.caller, id, _body(destination, form))
     if again.refusal:
         return await _details(visit, id, refusal=again.refusal)
-    return visit.go(
-        f"/credentials/{id}",
-        f"{saved.record['name']} was saved and works." + (f" Being sent: {waiting}." if waiting else ""),
-    )
+    if saved.check_run_id is None:
+        return visit.go(f"/credentials/{id}", f"{saved.record['name']} was saved.")
+    said = f" Being sent: {waiting}." if waiting else ""
+    return visit.go(f"/credentials/{id}", f"{saved.record['name']} was saved and works.{said}")
 
 
 @router.post("/credentials/{id}/connect")
@@ -155,9 +153,9 @@ def _body(destination: Destination, form: Form) -> dict[str, object]:
     }
 
 
-async def _to_vendor(visit: Visit, id: str, integration: str = "") -> Response:
+async def _to_vendor(visit: Visit, id: str, integration: str = "", fields: dict[str, object] | None = None) -> Response:
     record = await credentials.retrieve(visit.parts, visit.caller, id)
-    begun = await oauth.begin(visit.parts, visit.caller, id, integration_id=integration or None)
+    begun = await oauth.begin(visit.parts, visit.caller, id, fields, integration_id=integration or None)
     destination = systems.find(record["system"])
     return visit.page("credential-connect.html", record=record, destination=destination, begun=begun)
 

@@ -7,7 +7,8 @@ import re
 from fastapi import APIRouter, Response
 
 from tollbridge.console.visit import MayDeliver, MayRead, Visit, trying
-from tollbridge.domain.errors import Refusal
+from tollbridge.domain.errors import Invalid, Refusal
+from tollbridge.domain.fields import shown
 from tollbridge.services import mending
 
 router = APIRouter()
@@ -21,8 +22,8 @@ async def ask(visit: MayDeliver, id: str) -> Response:
 @router.post("/events/{id}/mend")
 async def begin(visit: MayDeliver, id: str) -> Response:
     form = await visit.form()
-    given = _mappings(form.text("mappings"))
     async with trying() as again:
+        given = _mappings(form.text("mappings"))
         begun = await mending.start(visit.parts.db, visit.caller, id, {"mappings": given} if given else {})
     if again.refusal:
         return await _form(visit, id, sent=form.text("mappings"), refusal=again.refusal)
@@ -54,6 +55,18 @@ async def _form(visit: Visit, id: str, *, sent: str | None = None, refusal: Refu
 
 
 def _mappings(pasted: str) -> list[dict[str, str]]:
-    """The lines that have both sides; an id of ours may hold a comma, an external id does not."""
-    pairs = [re.fullmatch(r"(.+)[,;\t]([^,;\t]+)", line.strip()) for line in pasted.splitlines()]
-    return [{"m3terId": pair[1].strip(), "externalId": pair[2].strip()} for pair in pairs if pair and pair[2].strip()]
+    """The lines that have both sides; an id of ours may hold a comma, an external id does not. Raises Invalid for a
+    line that does not say where one ends and the other begins."""
+    found = []
+    for number, line in enumerate(pasted.splitlines(), start=1):
+        pair = re.fullmatch(r"(.+)[,;\t]([^,;\t]*)", line.strip(" "))
+        if pair is None and line.strip():
+            raise Invalid(
+                "mapping.line",
+                f"Line {number} of mappings is {shown(line)}, which has no comma between the ids.",
+                "Write the id, a comma and the external id.",
+                "mappings",
+            )
+        if pair and pair[2].strip():
+            found.append({"m3terId": pair[1].strip(), "externalId": pair[2].strip()})
+    return found

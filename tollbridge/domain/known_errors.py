@@ -136,6 +136,13 @@ OAUTH_GRANT_REFUSED = KnownError(
     Mender.INTEGRATION,
     _RECONNECT,
 )
+OAUTH_CLIENT_REFUSED = KnownError(
+    "oauth.client_refused",
+    FaultKind.UNAUTHORIZED,
+    "The vendor refuses the client id or secret with which tokens are asked for, or the request for one as such.",
+    Mender.INTEGRATION,
+    "Correct the fields of the credential and connect it again.",
+)
 OAUTH_DELETED = KnownError(
     "oauth.deleted",
     FaultKind.UNAUTHORIZED,
@@ -256,6 +263,7 @@ COMMON = (
     OAUTH_NOT_CONNECTED,
     OAUTH_NO_REFRESH_TOKEN,
     OAUTH_GRANT_REFUSED,
+    OAUTH_CLIENT_REFUSED,
     OAUTH_DELETED,
     OAUTH_UNAVAILABLE,
     OAUTH_BUSY,

@@ -20,6 +20,19 @@ GRANT = "oauth"
 MARGIN = timedelta(minutes=1)
 """A token is refreshed so long before it expires, or a quarter of its lifetime where that is shorter."""
 
+LONGEST = timedelta(days=36_500)
+"""A lifetime that is longer is told to be this."""
+FINAL = (known_errors.OAUTH_GRANT_REFUSED.code, known_errors.OAUTH_NO_REFRESH_TOKEN.code)
+"""Codes of what no repetition changes: another consent is needed."""
+_REFUSALS = {
+    "invalid_grant": known_errors.OAUTH_GRANT_REFUSED,
+    **dict.fromkeys(
+        ("invalid_client", "unauthorized_client", "unsupported_grant_type", "invalid_scope", "invalid_request"),
+        known_errors.OAUTH_CLIENT_REFUSED,
+    ),
+}
+"""By the errors of RFC 6749 §5.2."""
+
 
 @dataclass(frozen=True, slots=True)
 class OAuth:
@@ -138,7 +151,8 @@ def read_reply(
 ) -> tuple[dict[str, Any], datetime | None] | Fault:
     """The new grant and when its refresh token expires (None: not known), or what went wrong.
 
-    UNAUTHORIZED is final (RFC 6749 §5.2); anything that may pass is UNAVAILABLE.
+    Final is only what the vendor says of the grant, `FINAL`; what it says of the client can be mended without another
+    consent (RFC 6749 §5.2), and anything else may pass.
     """
     if isinstance(answer, NoReply):
         return known_errors.OAUTH_UNAVAILABLE.fault(
@@ -147,7 +161,8 @@ def read_reply(
     body = answer.json if isinstance(answer.json, dict) else {}
     if answer.status in (400, 401, 403) and isinstance(body.get("error"), str):
         words = f"{body['error']}: {body.get('error_description') or ''}".rstrip(": ")
-        return known_errors.OAUTH_GRANT_REFUSED.fault(f"{title} gives no token: {words[:300]}.")
+        entry = _REFUSALS.get(body["error"], known_errors.OAUTH_UNAVAILABLE)
+        return entry.fault(f"{title} gives no token: {words[:300]}.")
     if not answer.ok or not isinstance(body.get("access_token"), str):
         return known_errors.OAUTH_UNAVAILABLE.fault(
             f"{title} answered the request for a token with status {answer.status}."
@@ -172,7 +187,7 @@ def read_reply(
 
 def _seconds(value: Any) -> timedelta | None:
     try:
-        return timedelta(seconds=float(value)) if value is not None else None
+        return timedelta(seconds=min(float(value), LONGEST.total_seconds())) if value is not None else None
     except (ValueError, TypeError, OverflowError):
         return None
 

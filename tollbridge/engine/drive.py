@@ -344,8 +344,9 @@ class Drive:
         async with port.permit() as blocked:
             if blocked:
                 raise Stop(self._blocked(blocked))
-            if self._connector.oauth:
-                await self._find_token()
+            if self._connector.oauth and (refused := await self._find_token()):
+                raise Stop(refused)
+            refused = None
             started = port.now()
             if write:
                 await self._record(
@@ -353,16 +354,15 @@ class Drive:
                 )
             elif self.done:
                 await self._record(None)
-            if not port.holds():
-                raise Stop(None)
             answer = await self._send(step.request, Sending(key, started, self._token))
             fault = self._fault(step, answer)
             if self._token and not self._renewed and fault and fault.kind is FaultKind.UNAUTHORIZED:
                 # A vendor may end a token before its time. Once in a run: a second refusal is about something else.
                 self._renewed = True
-                await self._find_token(instead_of=self._token)
-                answer = await self._send(step.request, Sending(key, started, self._token))
-                fault = self._fault(step, answer)
+                refused = await self._find_token(instead_of=self._token)
+                if refused is None:
+                    answer = await self._send(step.request, Sending(key, started, self._token))
+                    fault = self._fault(step, answer)
             ended = port.now()
         self.worked += ended - started
         kept = kind is not StepKind.LOOK_UP and fault is None and isinstance(answer, Reply)
@@ -388,21 +388,27 @@ class Drive:
         )
         if isinstance(answer, Reply) and fault and fault.kind is FaultKind.RATE_LIMITED:
             await port.slow_down(fault.retry_after or BLOCK_WITHOUT_WORD)
+        if refused:
+            # Only now: that the vendor turned the request away is known and kept.
+            raise Stop(refused)
         return answer, fault
 
     async def _send(self, request: Request, sending: Sending) -> Reply | NoReply:
+        if not self._port.holds():
+            raise Stop(None)
         return await self._port.send(self._connector.authorize(request, self._credential, sending))
 
-    async def _find_token(self, instead_of: Token | None = None) -> None:
-        """Raises Stop where none is to be had."""
+    async def _find_token(self, instead_of: Token | None = None) -> Fault | None:
+        """Why none is to be had, or None."""
         found = await self._port.token(instead_of)
         self.sealed = found.sealed or self.sealed
         if isinstance(found, Refused):
-            raise Stop(found.fault)
+            return found.fault
         if found.token != self._token:
             self._token = found.token
             secrets = [*secrets_of(self._credential), found.token.access]
             self._redactor = Redactor(self._connector.redact, secrets, self._longest_body)
+        return None
 
     def _fault(self, step: Step, answer: Reply | NoReply) -> Fault | None:
         if isinstance(answer, NoReply):

@@ -48,9 +48,9 @@ SOON = timedelta(seconds=60)
 LATE = 0.001
 """Seconds by which a timer for a retry is late, so that it is never early."""
 GONE = "webhook.gone"
+"""The code of a receiver that says that it is gone for good."""
 _SAY_MORE = (Silence.NAME, Silence.CERTIFICATE, Silence.PROXY, Silence.FORBIDDEN)
 """Silences whose remedy is more than to see whether the receiver is up."""
-"""The code of a receiver that says that it is gone for good."""
 
 
 @dataclass(slots=True)

@@ -7,14 +7,16 @@ a short transaction, asks the vendor outside of it, and stores what came before 
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from tollbridge.connectors.base import connector_of, read_credential
 from tollbridge.domain import oauth as rules
-from tollbridge.domain.errors import Fault, FaultKind
+from tollbridge.domain.errors import Fault
 from tollbridge.domain.known_errors import OAUTH_BUSY
 from tollbridge.domain.oauth import Token
 from tollbridge.domain.runs import Flow
+from tollbridge.engine.redact import Redactor
 from tollbridge.outbound.http import Http, Policy
 from tollbridge.services import clock, oauth
 from tollbridge.services.oauth import Held, Leased, Refused
@@ -91,7 +93,10 @@ class Tokens:
         answer = await self._http.perform(url, request, Policy(LONGEST_EXCHANGE))
         result = rules.read_reply(declared, system.title, leased.grant, answer, sent_at)
         if isinstance(result, Fault):
-            return await self._refuse(leased, result)
+            # The vendor may repeat what it was given.
+            given = [*client, *(value for value in leased.grant.values() if isinstance(value, str))]
+            hidden = Redactor(connector.redact, given, self._settings.longest_body).text(result.message)
+            return await self._refuse(leased, replace(result, message=hidden))
         grant, expires_at = result
         sealed = await oauth.keep(self._db, self._vault, leased, grant, expires_at)
         if sealed is None:
@@ -99,7 +104,7 @@ class Tokens:
         return Held(Token(grant["accessToken"], grant["extra"]), sealed, rules.refresh_at(grant))
 
     async def _refuse(self, leased: Leased, fault: Fault) -> Refused | None:
-        if fault.kind is not FaultKind.UNAUTHORIZED:
+        if fault.code not in rules.FINAL:
             await oauth.give_back(self._db, leased)
             return Refused(fault)
         # Kept, so that nobody else asks again: what is refused once stays refused.

@@ -45,20 +45,27 @@ class Group(Generic[T, R]):
         return await result
 
     async def _run(self, batch: _Batch[T, R]) -> None:
-        results: Sequence[R | BaseException]
-        async with self._turn:
-            if self._open is batch:
-                self._open = None
-            try:
+        try:
+            async with self._turn:
+                self._close(batch)
                 results = await self._flush(batch.items)
-            except BaseException as error:
-                for waiting in batch.waiting:
-                    _hand(waiting, error)
-                if not isinstance(error, Exception):
-                    raise
-                return
+            if len(results) != len(batch.items):
+                raise RuntimeError(f"{len(results)} results came of {len(batch.items)} items")
+        except BaseException as error:
+            # Whatever it is, nobody may be left waiting.
+            self._close(batch)
+            for waiting in batch.waiting:
+                _hand(waiting, error)
+            if not isinstance(error, Exception):
+                raise
+            return
         for waiting, result in zip(batch.waiting, results, strict=True):
             _hand(waiting, result)
+
+    def _close(self, batch: _Batch[T, R]) -> None:
+        """Take no more items into the batch."""
+        if self._open is batch:
+            self._open = None
 
 
 def _hand(waiting: asyncio.Future[R], result: R | BaseException) -> None:

@@ -90,16 +90,16 @@ async function search() {
   const form = sheet.querySelector("form.find");
   const mine = ++asked;
   const fresh = await pageAt(`${form.action}?${new URLSearchParams(new FormData(form))}`);
-  if (!fresh || mine !== asked) return;
+  if (!fresh || mine !== asked) return false;
   for (const id of ["found", "count"]) sheet.querySelector(`#${id}`)?.replaceChildren(...fresh.getElementById(id).childNodes);
+  return true;
 }
 let typing = 0;
 sheet.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 120); });
 sheet.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearTimeout(typing);
-  await search();
-  sheet.querySelector("#found a")?.click();
+  if (await search()) sheet.querySelector("#found a")?.click();
 });
 sheet.addEventListener("keydown", (event) => {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
