@@ -95,3 +95,11 @@ def test_however_bills_are_split_over_claims_the_same_pass(bills: list[tuple[str
     second = guards.judge(Guard(FirstSends(4, passed), first.volumes, passed), asked[cut:])
     assert [*first.let_through, *second.let_through] == once.let_through
     assert len(once.let_through) <= 4
+
+
+def test_a_month_that_is_stopped_is_kept_however_old_it_is() -> None:
+    months = [f"{year}-{month:02}" for year in range(2018, 2027) for month in range(1, 13)]
+    volumes = {each: Volume(bills=1) for each in months} | {"2018-02": Volume(stopped="It is too much.")}
+    kept = guards.write(volumes)
+    assert kept is not None
+    assert (len(kept), "2018-02" in kept, "2018-01" in kept) == (guards.PERIODS_KEPT + 1, True, False)

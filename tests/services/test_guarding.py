@@ -195,6 +195,16 @@ async def test_pausing_disabling_and_the_guards_do_not_release_each_others_runs(
     assert (await world.run(run_ids[1])).hold_reason is HoldReason.DISABLED
 
 
+@pytest.mark.parametrize("odd", [Decimal("2.0"), True, "2"])
+async def test_a_number_that_was_written_oddly_stops_no_sweep(world: World, odd: Any) -> None:
+    id = await made(world, firstSends=odd)
+    run_ids = await bills(world, 4)
+    let_through = len(await work_off(world, run_ids))
+    await work.sweep(world.db, clock.now())
+    assert (let_through, (await world.run(run_ids[3])).hold_reason) == (int(odd), HoldReason.FIRST_SENDS)
+    assert (await guarding.waiting(world.db, CALLER, id)).any
+
+
 async def test_a_month_of_more_than_twice_the_last_waits_until_it_is_continued(world: World) -> None:
     id = await made(world, volumeGuard=True)
     await work_off(world, await bills(world, 2, day=date(2026, 9, 30), prefix="last"))

@@ -152,6 +152,34 @@ async def test_what_was_stopped_goes_out_where_the_integration_is_enabled_by_han
     assert (await world.run(held)).state is RunState.QUEUED
 
 
+async def test_what_was_stopped_is_dropped_where_a_person_chooses_that(world: World) -> None:
+    await several(world, 1)
+    await world.change("integrations", "int", enabled=False, errors_in_row={"mapping.missing": 1})
+    held = await world.send("held", "b")
+    begun = await mending.start(world.db, CALLER, await event_of(world))
+    await mending.stop(world.db, CALLER, begun.mending.id)
+    await integrations.disable(world.db, CALLER, "int", {"reason": "Enough"})
+    trouble = (await integrations.retrieve(world.db, CALLER, "int")).trouble
+    assert trouble is not None
+    assert trouble.held.count == 1
+    await integrations.enable(world.db, CALLER, "int", {"held": "drop"})
+    assert (await world.run(held)).state is RunState.CANCELLED
+
+
+async def test_mending_one_group_does_not_send_what_was_stopped_in_another(world: World) -> None:
+    await several(world, 1)
+    await world.change("integrations", "int", enabled=False, errors_in_row={"mapping.missing": 1})
+    held = await world.send("held", "b")
+    stopped = await mending.start(world.db, CALLER, await event_of(world))
+    await mending.stop(world.db, CALLER, stopped.mending.id)
+    await fail(world, "other", "a", REJECTED)
+    world.now = clock.now()
+    begun = await mending.start(world.db, CALLER, await event_of(world, REJECTED.code))
+    ended = await finish(world, begun.mending.id)
+    assert (ended.mending.total, ended.delivered) == (1, 1)
+    assert ((await world.run(held)).state, (await world.run(held)).hold_reason) == (RunState.HELD, HoldReason.MENDING)
+
+
 async def test_it_stops_where_the_integration_is_disabled_again(world: World) -> None:
     await several(world, 2)
     begun = await mending.start(world.db, CALLER, await event_of(world))

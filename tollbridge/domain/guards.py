@@ -162,7 +162,7 @@ def told_volume(why: str) -> str:
 
 
 def write(volumes: Mapping[str, Volume] | None) -> dict[str, Any] | None:
-    """The volumes as they are kept; the oldest months are left out."""
+    """The volumes as they are kept; the oldest months are left out, unless they are stopped and wait for a person."""
     if volumes is None:
         return None
     return {
@@ -172,7 +172,8 @@ def write(volumes: Mapping[str, Volume] | None) -> dict[str, Any] | None:
             "stopped": volumes[period].stopped,
             "free": volumes[period].free,
         }
-        for period in sorted(volumes)[-PERIODS_KEPT:]
+        for place, period in enumerate(sorted(volumes, reverse=True))
+        if place < PERIODS_KEPT or volumes[period].stopped
     }
 
 

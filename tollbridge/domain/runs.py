@@ -67,6 +67,10 @@ class HoldReason(StrEnum):
     """The webhook is being brought back; the notification goes out in its turn, or when that goes on."""
 
 
+UNTIL_ENABLED = (HoldReason.DISABLED, HoldReason.MENDING)
+"""What is sent, or dropped, where a person enables the integration."""
+
+
 class HeldChoice(StrEnum):
     """What becomes of what was held while an integration was disabled."""
 

@@ -25,7 +25,7 @@ from tollbridge.store import records
 from tollbridge.store import runs as run_rows
 from tollbridge.store.claims import Key
 from tollbridge.store.db import Connection, Database, Tx, raw
-from tollbridge.store.guards import Sent, Standing
+from tollbridge.store.guards import HeldBy, Sent, Standing
 from tollbridge.store.integrations import Held
 from tollbridge.store.records import Record
 from tollbridge.store.runs import Resting
@@ -146,7 +146,15 @@ async def release(connection: Connection, org_id: str, id: str, now: datetime) -
 
 async def sweep(connection: Connection, now: datetime) -> None:
     """Queue what is held by guards that would let it through now."""
-    await run_rows.release_held(connection, await rows.wrongly_held(connection), REASONS, now)
+    free = [each.key for each in await rows.held_by(connection) if _lets_one_through(each)]
+    await run_rows.release_held(connection, free, REASONS, now)
+
+
+def _lets_one_through(held: HeldBy) -> bool:
+    standing = held.standing
+    if held.first and (not standing.waiting or read_layer(BillOptions, standing.config).first_sends > held.sent):
+        return True
+    return held.volume and standing.volumes is None
 
 
 async def waiting(db: Database, caller: Caller, id: str) -> Waiting:

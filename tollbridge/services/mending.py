@@ -28,6 +28,7 @@ from tollbridge.services.external_mappings import EXTERNAL_MAPPINGS
 from tollbridge.services.integrations import NOTIFICATION, NOUN
 from tollbridge.store import bulk, claims, event_groups, events, lanes
 from tollbridge.store import mending as rows
+from tollbridge.store import runs as run_rows
 from tollbridge.store.db import Connection, Database, Tx, raw
 from tollbridge.store.events import Filters
 from tollbridge.store.mending import Failing, Mending
@@ -193,7 +194,7 @@ async def start(db: Database, caller: Caller, event_id: str, body: Any = None) -
         fresh = _fresh(caller, cause, found, now)
         await rows.begin(connection, fresh)
         reasons = _held_with(cause, await rows.disabled_by(connection, caller.org_id))
-        await rows.adopt_held(connection, fresh, [*reasons, HoldReason.MENDING], now)
+        await rows.adopt_held(connection, fresh, list(reasons), now)
         if not record["enabled"]:
             demand(caller.role, Permission.CONFIGURE)
             await integrations.let_send(tx, caller, record.id)
@@ -334,7 +335,7 @@ async def _replay(tx: Tx, found: Mending, limit: int) -> tuple[str, int]:
             made.append((await runs.replay_in(tx, caller, run_id)).id)
         except Refusal:
             continue
-    await rows.adopt(connection, found, made)
+    await run_rows.adopt(connection, made, found.id)
     return (stuck[-1][0] if stuck else found.reached), len(made)
 
 

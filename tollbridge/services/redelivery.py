@@ -21,6 +21,7 @@ from tollbridge.services.entities import load
 from tollbridge.services.runs import Run
 from tollbridge.services.webhooks import NOUN
 from tollbridge.store import notifying, redelivery
+from tollbridge.store import runs as run_rows
 from tollbridge.store.db import Connection, Database, Tx, raw
 from tollbridge.store.notifying import NewNotification, lane_of
 from tollbridge.store.records import Record
@@ -184,5 +185,5 @@ async def make_children(
         for each in found
     ]
     await notifying.add(connection, made, clock.now())
-    await redelivery.adopt_again(connection, made, parent_id)
+    await run_rows.adopt(connection, [run.id for run in made], parent_id)
     return len(made)

@@ -19,7 +19,7 @@ from tollbridge.domain.conversation import StepKind
 from tollbridge.domain.deliveries import HELD
 from tollbridge.domain.errors import Conflict, FaultKind, NotFound, Unavailable
 from tollbridge.domain.fields import Shape, boolean
-from tollbridge.domain.runs import Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
+from tollbridge.domain.runs import UNTIL_ENABLED, Flow, HoldReason, RunFilter, RunState, RunStatus, status_of
 from tollbridge.services import audit, clock
 from tollbridge.services.caller import Caller
 from tollbridge.services.dispatch import new_delivery, target_of
@@ -283,12 +283,12 @@ async def release_for_integration(tx: Tx, org_id: str, integration_id: str, now:
 
 
 async def drop_for_integration(tx: Tx, org_id: str, integration_id: str, note: str, now: datetime) -> int:
-    """Cancel the runs that are held since the integration is disabled; the note says why. Answers how many.
+    """Cancel the runs that are held until the integration is enabled; the note says why. Answers how many.
 
     The integration must be locked, so that nobody releases them meanwhile.
     """
     connection = await raw(tx)
-    held = await rows.held_of(connection, org_id, integration_id, HoldReason.DISABLED)
+    held = await rows.held_of(connection, org_id, integration_id, UNTIL_ENABLED)
     await lanes.lock(connection, [lane for _, lane in held if lane is not None])
     ended = await rows.end_unstarted(connection, [id for id, _ in held], RunState.CANCELLED, note, now)
     return len(ended)

@@ -29,6 +29,17 @@ class Standing:
 
 
 @dataclass(frozen=True, slots=True)
+class HeldBy:
+    """An integration of which runs are held: behind first sends, of which `sent` were let through, or of a month."""
+
+    key: Key
+    standing: Standing
+    first: bool
+    volume: bool
+    sent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Sent:
     """A bill that was let through, by its newest run; `total` and `currency` are those of the document there, else of
     the bill."""
@@ -57,12 +68,7 @@ async def lock_of(connection: Connection, run_ids: Sequence[str]) -> dict[Key, S
         """,
         run_ids,
     )
-    return {
-        (row["org_id"], row["id"]): Standing(
-            row["first_round"], row["first_waiting"], _parsed(row["volumes"]), json_text.parse(row["config"])
-        )
-        for row in rows
-    }
+    return {(row["org_id"], row["id"]): _standing(row) for row in rows}
 
 
 async def sent_first(connection: Connection, integration_id: str, round: int) -> frozenset[str]:
@@ -128,20 +134,26 @@ async def volumes_until_now(connection: Connection, org_id: str, integration_id:
     return [(row["month"], row["currency"], (row["bills"], row["total"])) for row in rows]
 
 
-async def wrongly_held(connection: Connection) -> list[Key]:
-    """Integrations for which runs are held by a guard that would let one of them through now."""
+async def held_by(connection: Connection) -> list[HeldBy]:
+    """Integrations for which runs are held by a guard."""
     rows = await connection.fetch(
         """
-        SELECT i.org_id, i.id FROM integrations i
-        WHERE (EXISTS (SELECT FROM runs WHERE integration_id = i.id AND state = 'held' AND hold_reason = 'first_sends')
-               AND (NOT i.first_waiting OR (i.body->'configData'->>'firstSends')::int > (
-                 SELECT count(DISTINCT entity_id) FROM runs
-                 WHERE integration_id = i.id AND admitted = i.first_round AND state <> 'skipped')))
-           OR (i.volumes IS NULL AND EXISTS (
-                 SELECT FROM runs WHERE integration_id = i.id AND state = 'held' AND hold_reason = 'volume'))
+        SELECT * FROM (
+            SELECT i.org_id, i.id, i.first_round, i.first_waiting, i.volumes::text AS volumes,
+                   coalesce(i.body->'configData', '{}')::text AS config,
+                   EXISTS (SELECT FROM runs WHERE integration_id = i.id AND state = 'held'
+                     AND hold_reason = 'first_sends') AS first,
+                   EXISTS (SELECT FROM runs WHERE integration_id = i.id AND state = 'held'
+                     AND hold_reason = 'volume') AS volume,
+                   (SELECT count(DISTINCT entity_id) FROM runs
+                    WHERE integration_id = i.id AND admitted = i.first_round AND state <> 'skipped') AS sent
+            FROM integrations i) i
+        WHERE first OR volume
         """
     )
-    return [(row["org_id"], row["id"]) for row in rows]
+    return [
+        HeldBy((row["org_id"], row["id"]), _standing(row), row["first"], row["volume"], row["sent"]) for row in rows
+    ]
 
 
 _SENT = """
@@ -187,6 +199,10 @@ async def sent_totals(
     )
     totals = {row["currency"]: row["total"] for row in rows if row["delivered"]}
     return sum(row["bills"] for row in rows), sum(row["delivered"] for row in rows), totals
+
+
+def _standing(row: Any) -> Standing:
+    return Standing(row["first_round"], row["first_waiting"], _parsed(row["volumes"]), json_text.parse(row["config"]))
 
 
 def _parsed(text: str | None) -> Mapping[str, Any] | None:

@@ -9,7 +9,7 @@ from decimal import Decimal
 from sqlalchemy import ColumnElement, select
 
 from tollbridge.domain import notifications
-from tollbridge.domain.runs import HoldReason
+from tollbridge.domain.runs import UNTIL_ENABLED, HoldReason
 from tollbridge.store.db import Connection, Tx
 from tollbridge.store.records import Page, Record, read
 from tollbridge.store.records import page as page_of
@@ -33,10 +33,8 @@ class Held:
     totals: Mapping[str, Decimal]
 
 
-async def held(
-    connection: Connection, org_id: str, id: str, reasons: Sequence[HoldReason] = (HoldReason.DISABLED,)
-) -> Held:
-    """What is held of the integration for one of these reasons, else since it is disabled."""
+async def held(connection: Connection, org_id: str, id: str, reasons: Sequence[HoldReason] = UNTIL_ENABLED) -> Held:
+    """What is held of the integration for one of these reasons, else until it is enabled."""
     rows = await connection.fetch(
         """
         SELECT b.currency, count(*) AS count, sum(b.total) AS total

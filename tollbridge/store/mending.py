@@ -16,7 +16,7 @@ from tollbridge.domain.runs import HoldReason, RunState
 from tollbridge.store import lanes
 from tollbridge.store.db import Connection
 from tollbridge.store.event_groups import MOST_GROUPED
-from tollbridge.store.runs import held_until
+from tollbridge.store.runs import held_until, let_go
 
 MESSAGES_SHOWN = 5
 
@@ -246,12 +246,15 @@ async def note(
 
 
 async def adopt_held(connection: Connection, found: Mending, reasons: Sequence[HoldReason], now: datetime) -> None:
-    """Make the runs of the integration that are held for these reasons children of the mending; they stay held."""
+    """Make the runs of the integration that are held for these reasons, or that an earlier mending of the same cause
+    left held, children of the mending; they stay held."""
     await connection.execute(
         f"""
         WITH mine AS (
             SELECT id FROM runs WHERE org_id = $1 AND integration_id = $2 AND state = 'held'
-              AND hold_reason = ANY($4::text[]) AND flow IN ('deliver', 'withdraw') ORDER BY id FOR UPDATE)
+              AND flow IN ('deliver', 'withdraw') AND (hold_reason = ANY($4::text[])
+                OR hold_reason = 'mending' AND parent_id IN (SELECT id FROM mendings WHERE org_id = $1
+                  AND integration_id = $2 AND (name, code, missing) = ($6, $7, $8))) ORDER BY id FOR UPDATE)
         UPDATE runs r SET parent_id = $3, {held_until("$5")}, hold_reason = 'mending', note = NULL, updated_at = $5,
             version = r.version + 1
         FROM mine WHERE r.id = mine.id
@@ -261,12 +264,10 @@ async def adopt_held(connection: Connection, found: Mending, reasons: Sequence[H
         found.id,
         reasons,
         now,
+        found.name,
+        found.code,
+        found.missing,
     )
-
-
-async def adopt(connection: Connection, found: Mending, run_ids: Sequence[str]) -> None:
-    """Make children of replays that were just made."""
-    await connection.execute("UPDATE runs SET parent_id = $2 WHERE id = ANY($1::text[])", run_ids, found.id)
 
 
 async def release(connection: Connection, found: Mending, limit: int, now: datetime) -> int:
@@ -284,9 +285,7 @@ async def release(connection: Connection, found: Mending, limit: int, now: datet
         WITH mine AS (
             SELECT id FROM runs WHERE id = ANY($1::text[]) AND state = 'held' AND hold_reason = 'mending'
             ORDER BY id FOR UPDATE)
-        UPDATE runs r SET state = 'queued', {held_until("$2")}, hold_reason = NULL, fault_kind = NULL,
-            fault_code = NULL, error = NULL, hint = NULL, note = NULL, due_at = $2, updated_at = $2,
-            version = r.version + 1
+        UPDATE runs r SET {let_go("$2")}
         FROM mine WHERE r.id = mine.id RETURNING r.id
         """,  # noqa: S608 (constants)
         [row["id"] for row in chosen],

@@ -14,7 +14,7 @@ from typing import Any
 from tollbridge.domain import json_text
 from tollbridge.domain.runs import HoldReason, RunState
 from tollbridge.store.db import Connection
-from tollbridge.store.runs import held_until
+from tollbridge.store.runs import let_go
 
 DUE_CHANNEL = "tollbridge_notifications"
 """The channel on which the ids of webhooks are told that have something to deliver."""
@@ -331,8 +331,7 @@ async def release_held(connection: Connection, integrations: Sequence[tuple[str,
             SELECT id FROM runs
             WHERE flow = 'notify' AND state = 'held' AND hold_reason IN ('disabled', 'disconnected', 'paused')
               AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[])) ORDER BY id FOR UPDATE)
-        UPDATE runs SET state = 'queued', {held_until("$3")}, hold_reason = NULL, note = NULL, due_at = $3,
-            updated_at = $3, version = version + 1
+        UPDATE runs SET {let_go("$3")}
         FROM mine WHERE runs.id = mine.id RETURNING runs.destination_id
         """,  # noqa: S608 (constants)
         [org_id for org_id, _ in integrations],

@@ -11,10 +11,10 @@ from typing import Any
 from tollbridge.domain import json_text
 from tollbridge.domain.events import Event
 from tollbridge.domain.runs import RunState
-from tollbridge.store import notifying
 from tollbridge.store.db import Connection
 from tollbridge.store.notifying import DUE_CHANNEL
 from tollbridge.store.runs import held_until
+from tollbridge.store.runs import let_go as go_on
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,8 +270,7 @@ async def let_go(connection: Connection, found: BringBack, now: datetime) -> Non
     """Queue the children: each goes out when those before it of its account have ended."""
     await connection.execute(
         f"""
-        UPDATE runs SET state = 'queued', {held_until("$2")}, hold_reason = NULL, note = NULL, due_at = $2,
-            updated_at = $2, version = version + 1
+        UPDATE runs SET {go_on("$2")}
         WHERE parent_id = $1 AND state = 'held'
         """,  # noqa: S608 (constants)
         found.test_run_id,
@@ -308,10 +307,3 @@ async def first_failure(connection: Connection, test_run_id: str) -> str | None:
         "SELECT error FROM runs WHERE parent_id = $1 AND state = 'failed' ORDER BY completed_at LIMIT 1", test_run_id
     )
     return text
-
-
-async def adopt_again(connection: Connection, runs: Sequence[notifying.NewNotification], parent_id: str) -> None:
-    """Make children of runs that were just made."""
-    await connection.execute(
-        "UPDATE runs SET parent_id = $2 WHERE id = ANY($1::text[])", [run.id for run in runs], parent_id
-    )

@@ -236,9 +236,7 @@ async def decide(connection: Connection, run_id: str, decision: str, now: dateti
     """Queue the held run with what was decided (JSON); it looks anew at what stands there. Its lane must be locked."""
     await connection.execute(
         f"""
-        UPDATE runs SET state = 'queued', {held_until("$3")}, decision = $2::jsonb, offers = NULL, hold_reason = NULL,
-            fault_kind = NULL, fault_code = NULL, error = NULL, hint = NULL, note = NULL, started_at = NULL,
-            due_at = $3, updated_at = $3, version = version + 1
+        UPDATE runs SET {let_go("$3")}, decision = $2::jsonb, offers = NULL, started_at = NULL
         WHERE id = $1
         """,  # noqa: S608 (constants)
         run_id,
@@ -271,6 +269,12 @@ async def end_unstarted(
     return ids
 
 
+def let_go(now: str) -> str:
+    """What an update sets of a held run that goes on; `now` is the parameter with the present moment."""
+    return f"""state = 'queued', {held_until(now)}, hold_reason = NULL, fault_kind = NULL, fault_code = NULL,
+            error = NULL, hint = NULL, note = NULL, due_at = {now}, updated_at = {now}, version = version + 1"""
+
+
 def held_until(now: str) -> str:
     """What an update that lets a held run go on notes of the hold, which began when the run was changed last; `now` is
     the parameter with the present moment."""
@@ -297,8 +301,7 @@ async def release_held(
     await lanes.lock(connection, ids)
     rows = await connection.fetch(
         f"""
-        UPDATE runs SET state = 'queued', {held_until("$4")}, hold_reason = NULL, fault_kind = NULL, fault_code = NULL,
-            error = NULL, hint = NULL, note = NULL, due_at = $4, updated_at = $4, version = version + 1
+        UPDATE runs SET {let_go("$4")}
         WHERE state = 'held' AND hold_reason = ANY($3::text[]) AND lane = ANY($5::text[])
           AND (org_id, integration_id) IN (SELECT * FROM unnest($1::text[], $2::text[]))
         RETURNING id
@@ -313,12 +316,16 @@ async def release_held(
     return len(rows)
 
 
+async def adopt(connection: Connection, run_ids: Sequence[str], parent_id: str) -> None:
+    """Make children of runs that were just made."""
+    await connection.execute("UPDATE runs SET parent_id = $2 WHERE id = ANY($1::text[])", run_ids, parent_id)
+
+
 async def release_one(connection: Connection, run_id: str, now: datetime) -> str | None:
     """Queue a held run; answers where it goes. Its lane must be locked already."""
     destination: str | None = await connection.fetchval(
         f"""
-        UPDATE runs SET state = 'queued', {held_until("$2")}, hold_reason = NULL, fault_kind = NULL, fault_code = NULL,
-            error = NULL, hint = NULL, note = NULL, due_at = $2, updated_at = $2, version = version + 1
+        UPDATE runs SET {let_go("$2")}
         WHERE id = $1 AND state = 'held' RETURNING destination_id
         """,  # noqa: S608 (constants)
         run_id,
@@ -375,14 +382,15 @@ async def unstarted_of(connection: Connection, org_id: str, integration_id: str)
 
 
 async def held_of(
-    connection: Connection, org_id: str, integration_id: str, reason: HoldReason
+    connection: Connection, org_id: str, integration_id: str, reasons: Sequence[HoldReason]
 ) -> list[tuple[str, str | None]]:
-    """(id, lane) of the runs of the integration that are held for that reason."""
+    """(id, lane) of the runs of the integration that are held for one of these reasons."""
     rows = await connection.fetch(
-        "SELECT id, lane FROM runs WHERE org_id = $1 AND integration_id = $2 AND state = 'held' AND hold_reason = $3",
+        "SELECT id, lane FROM runs WHERE org_id = $1 AND integration_id = $2 AND state = 'held'"
+        " AND hold_reason = ANY($3::text[])",
         org_id,
         integration_id,
-        reason,
+        reasons,
     )
     return [(row["id"], row["lane"]) for row in rows]
 
