@@ -32,9 +32,9 @@ KEY = base64.b64encode(b"k" * 32).decode()
 ENDED = ("delivered", "skipped", "superseded", "cancelled", "failed")
 
 
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], patience: float = PATIENCE) -> None:
     """Wait until it holds; raises TimeoutError when it takes too long."""
-    async with asyncio.timeout(PATIENCE):
+    async with asyncio.timeout(patience):
         while not await condition():  # noqa: ASYNC110 (nobody tells)
             await asyncio.sleep(0.02)
 
@@ -137,14 +137,14 @@ class Stage:
                 )
             ]
 
-    async def ended(self, count: int) -> list[dict[str, Any]]:
+    async def ended(self, count: int, patience: float = PATIENCE) -> list[dict[str, Any]]:
         """All runs, once that many have ended and no other is left."""
 
         async def over() -> bool:
             runs = await self.runs()
             return len(runs) == count and all(run["state"] in ENDED for run in runs)
 
-        await until(over)
+        await until(over, patience)
         return await self.runs()
 
     async def reaches(self, state: str) -> None:
