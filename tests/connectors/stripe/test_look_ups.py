@@ -87,16 +87,36 @@ def event(invoice_id: str) -> dict[str, Any]:
 
 
 def test_a_send_is_known_by_its_event() -> None:
-    look_up = look_ups.sent("send:1", "in_1")
+    look_up = look_ups.sent("send:1", {"id": "in_1"})
     steps, found = look(look_up, page(event("in_9"), event("in_1")), Reply.of({"id": "in_1"}))
     assert found is not None
     assert steps[0].request.query == (("type", "invoice.sent"), SINCE, ("limit", "100"))
     assert look(look_up, page(event("in_9")))[1] is None
 
 
+FINALISED = int(SENT.timestamp()) - 5
+
+
+@pytest.mark.parametrize(
+    ("finalised_at", "first_sent", "since"),
+    [
+        (FINALISED, SENT, FINALISED),
+        (FINALISED, None, FINALISED),
+        (FINALISED - 86_400, SENT, int(SENT.timestamp()) - 600),
+        (None, None, None),
+    ],
+)
+def test_no_event_is_read_from_before_the_invoice_was_finalised(
+    finalised_at: int | None, first_sent: datetime | None, since: int | None
+) -> None:
+    look_up = look_ups.sent("send:1", {"id": "in_1", "status_transitions": {"finalized_at": finalised_at}})
+    steps, _ = look(look_up, page(), first_sent=first_sent)
+    assert dict(steps[0].request.query).get("created[gte]") == (None if since is None else str(since))
+
+
 @pytest.mark.parametrize("status", [403, 404])
 def test_without_events_an_invoice_counts_as_not_sent(status: int) -> None:
-    steps, found = look(look_ups.sent("send:1", "in_1"), Reply(status, {}, b"{}"))
+    steps, found = look(look_ups.sent("send:1", {"id": "in_1"}), Reply(status, {}, b"{}"))
     assert found is None
     assert status in steps[0].accept
 
@@ -138,7 +158,7 @@ MakesLookUp = Callable[[], LookUp]
         lambda: look_ups.invoice("w", "cus_1", TAGS),
         lambda: look_ups.lines("w", "in_1", frozenset({"1"})),
         lambda: look_ups.finalised("w", "in_1"),
-        lambda: look_ups.sent("w", "in_1"),
+        lambda: look_ups.sent("w", {"id": "in_1"}),
         lambda: look_ups.customer("w", "a1", None),
     ],
 )

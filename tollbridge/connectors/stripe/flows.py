@@ -113,7 +113,7 @@ def _complete(
             invoices[number - 1] = yield from _finalise(delivery, plan, number, invoice["id"])
     if finish is Finish.SEND:
         for number, invoice in enumerate(invoices, start=1):
-            invoices[number - 1] = yield from _send(delivery, plan, number, invoice["id"])
+            invoices[number - 1] = yield from _send(delivery, plan, number, invoice)
     return _delivered(delivery, course, plan, invoices)
 
 
@@ -292,13 +292,13 @@ def _finalise(delivery: Delivery, plan: Plan, number: int, invoice_id: str) -> T
     return reply.json  # type: ignore[no-any-return]
 
 
-def _send(delivery: Delivery, plan: Plan, number: int, invoice_id: str) -> Talk[Invoice]:
+def _send(delivery: Delivery, plan: Plan, number: int, invoice: Invoice) -> Talk[Invoice]:
     key = plan.key(f"send:{number}")
     reply = yield Step(
         "Send the invoice" + _which(plan, number),
-        post(f"/v1/invoices/{invoice_id}/send", {}),
+        post(f"/v1/invoices/{invoice['id']}/send", {}),
         key,
-        look_up=look_ups.sent(key, invoice_id),
+        look_up=look_ups.sent(key, invoice),
         imagined=imagined.invoice(delivery, plan.parts[number - 1], "open"),
         sources=imagined.finalise_sources(number),
     )

@@ -93,18 +93,20 @@ def credited(key: str, invoice_id: str, tags: Mapping[str, str]) -> LookUp:
     return look
 
 
-def sent(key: str, invoice_id: str) -> LookUp:
-    """The event `invoice.sent` of the invoice, which Stripe keeps for 30 days.
+def sent(key: str, invoice: Mapping[str, Any]) -> LookUp:
+    """The event `invoice.sent` of the finalised invoice, which Stripe keeps for 30 days.
 
     The invoice itself does not tell. Where the key may not read events, or they are gone, the invoice counts as not
     sent: a second e-mail does less harm than none.
     """
+    invoice_id = invoice["id"]
+    finalised_at = (invoice.get("status_transitions") or {}).get("finalized_at")
 
     def look(first_sent: datetime | None) -> LookUpFlow:
         def ours(each: Mapping[str, Any]) -> bool:
             return bool(each["data"]["object"]["id"] == invoice_id)
 
-        query = {"type": "invoice.sent", **_since(first_sent)}
+        query = {"type": "invoice.sent", **_since(first_sent, finalised_at)}
         found = yield from _first("/v1/events", query, f"{key}/events", ours, accept=frozenset({403, 404}))
         if found is None:
             return None
@@ -194,5 +196,10 @@ def _tagged(each: Mapping[str, Any], tags: Mapping[str, str]) -> bool:
     return all(metadata.get(name) == value for name, value in tags.items())
 
 
-def _since(first_sent: datetime | None) -> dict[str, Any]:
-    return {"created": {"gte": int((first_sent - _CLOCKS_DIFFER).timestamp())}} if first_sent else {}
+def _since(first_sent: datetime | None, finalised_at: int | None = None) -> dict[str, Any]:
+    """Not before the first send; nor, by Stripe's own clock, before the invoice was finalised: while many are sent,
+    each minute of events is a page to read or more."""
+    moments = [int((first_sent - _CLOCKS_DIFFER).timestamp())] if first_sent else []
+    if finalised_at:
+        moments.append(finalised_at)
+    return {"created": {"gte": max(moments)}} if moments else {}
