@@ -24,7 +24,7 @@ from tollbridge.domain.errors import Conflict, NotFound, Refusal
 
 WORKERS = 3
 RANDOM = "at a random moment"
-IN_FLIGHT = 24
+IN_FLIGHT = 96
 """Bills that are released but not at rest, at most."""
 BOUNDARY_PATIENCE = 8.0
 """Seconds until a worker that waits for its boundary is killed where it stands."""
