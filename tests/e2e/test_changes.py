@@ -121,7 +121,7 @@ async def test_what_was_paid_is_refunded_once_as_a_person_decided_although_the_r
     again = await runs.replay(stage.parts.db, stage.caller, held)
     assert again.decision["decidedIn"] == held
     # The finalising may still take effect until two minutes are over.
-    [worker] = stage.workers
+    [worker] = stage.processes
     worker.signal(signal.SIGTERM)
     assert await worker.gone() == 0
     async with stage.parts.db.hot() as connection:
