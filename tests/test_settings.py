@@ -62,6 +62,9 @@ def test_settings_are_read_from_the_environment() -> None:
         ("CA_FILE", __file__),
         ("LONGEST_BODY", "1023"),
         ("LONGEST_BODY", "1048577"),
+        ("LONGEST_REPLY", "65535"),
+        ("LONGEST_REPLY", "67108865"),
+        ("LEASE", "301"),
     ],
 )
 def test_a_setting_that_cannot_work_is_refused_with_its_name_and_value(name: str, value: str) -> None:

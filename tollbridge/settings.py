@@ -38,6 +38,8 @@ _FOR_EVER = "TOLLBRIDGE_KEEP_"
 _LEAST, _MOST = 0.001, 10**9
 _BOUNDS = {
     "TOLLBRIDGE_PORT": (0, 65_535),
+    # Leases that end later than ten minutes from now are taken for those of a clock that ran ahead.
+    "TOLLBRIDGE_LEASE": (_LEAST, 300),
     "TOLLBRIDGE_LONGEST_BODY": (1024, 1024 * 1024),
     "TOLLBRIDGE_LONGEST_REPLY": (64 * 1024, 64 * 1024 * 1024),
     "TOLLBRIDGE_DISABLE_AFTER": (0, 1_000_000),
@@ -150,7 +152,9 @@ class Settings:
         timedelta,
         "How long after errors disabled an integration one held run is tried, where it probes; doubled each time.",
     ] = timedelta(minutes=5)
-    lease: Annotated[timedelta, "How long a worker holds a run without a sign of life."] = timedelta(seconds=10)
+    lease: Annotated[timedelta, "How long a worker holds a run without a sign of life, at most 300."] = timedelta(
+        seconds=10
+    )
     drain: Annotated[timedelta, "How long a worker finishes its runs after SIGTERM."] = timedelta(seconds=30)
     concurrency: Annotated[int, "Runs that one worker drives at once."] = 200
     keep_bodies: Annotated[

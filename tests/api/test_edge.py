@@ -17,7 +17,7 @@ from tollbridge.services.access import RECHECK, Gate
 from tollbridge.services.caller import Caller
 from tollbridge.services.organizations import NewOrganization
 from tollbridge.services.parts import Parts
-from tollbridge.store.db import connect, create_engine
+from tollbridge.store.db import Database, connect, create_engine
 
 GRANT = {"grant_type": "client_credentials"}
 LONG = 10 * 1024 * 1024 + 1
@@ -152,6 +152,28 @@ async def test_a_bug_is_answered_with_an_incident_and_logged(app: FastAPI, visit
     assert "oops" not in answer.text
     incident = answer.json()["message"].split()[-1].rstrip(".")
     assert [(line["incident"], line["path"]) for line in logs] == [(incident, "/broken")]
+
+
+@pytest.mark.parametrize(
+    ("state", "code"),
+    [("53100", "database.disk_full"), ("53300", "database.unavailable"), ("57P01", "database.unavailable")],
+)
+async def test_a_database_that_does_not_work_now_is_no_bug(
+    app: FastAPI, visitor: httpx.AsyncClient, db: Database, state: str, code: str
+) -> None:
+    @app.get("/{way}/refused")
+    async def refused(way: str) -> None:
+        what = f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$"
+        if way == "hot":
+            async with db.hot() as connection:
+                await connection.execute(what)
+        async with db.transaction() as tx:
+            await tx.exec_driver_sql(what)
+
+    for way in ("hot", "ordinary"):
+        answer = await visitor.get(f"/{way}/refused")
+        assert (answer.status_code, answer.json()["code"]) == (503, code)
+        assert answer.json()["hint"]
 
 
 async def test_extensions_are_marked_in_our_openapi_document(visitor: httpx.AsyncClient) -> None:

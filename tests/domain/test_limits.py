@@ -46,3 +46,8 @@ def test_slots_are_shared_fairly_and_never_given_twice() -> None:
     assert fair_slots(10, 6, [0, 0]) == 2
     assert fair_slots(1, 6, [3]) == 1
     assert fair_slots(4, 1, [0, 0, 0]) == 1
+
+
+def test_a_clock_that_was_far_ahead_does_not_stop_the_bucket_from_filling() -> None:
+    ahead = Bucket(0.0, NOW + timedelta(hours=1)).take(1, rate=10, burst=10, now=NOW)
+    assert ahead.bucket.take(10, rate=10, burst=10, now=NOW + timedelta(seconds=1)).tokens == 10

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -16,6 +16,9 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import aiohttp
+
+from tollbridge.domain import json_text
 from tollbridge.sandbox import stripe
 from tollbridge.sandbox.server import Running
 from tollbridge.services import bills, credentials, integrations, organizations
@@ -29,6 +32,8 @@ from tollbridge.wiring import connect
 PATIENCE = 60
 """Seconds after which what should happen counts as not happening."""
 KEY = base64.b64encode(b"k" * 32).decode()
+TOLLBRIDGE = (sys.executable, "-P", "-m", "tollbridge.cli.main")
+"""The code of this folder, or of the one that PYTHONPATH names."""
 ENDED = ("delivered", "skipped", "superseded", "cancelled", "failed")
 
 
@@ -40,8 +45,8 @@ async def until(condition: Callable[[], Awaitable[bool]], patience: float = PATI
 
 
 @dataclass
-class WorkerProcess:
-    """A worker in a process of its own, with its log lines."""
+class Process:
+    """A program of ours in a process of its own, with its log lines."""
 
     process: asyncio.subprocess.Process
     lines: list[str] = field(default_factory=list)
@@ -68,6 +73,54 @@ class WorkerProcess:
 
 
 @dataclass
+class Server:
+    """A server of the API in a process of its own, and how it is called."""
+
+    process: Process
+    url: str
+    org_id: str
+    key: tuple[str, str]
+
+    async def call(self, method: str, path: str, body: Any = None) -> tuple[int, Any]:
+        """Status and JSON of the answer; `path` is below the organization. Raises ClientError where there is none."""
+        async with aiohttp.ClientSession(self.url, timeout=aiohttp.ClientTimeout(PATIENCE)) as session:
+            grant = {"grant_type": "client_credentials"}
+            basic = {"Authorization": aiohttp.encode_basic_auth(*self.key)}
+            async with session.post("/oauth/token", data=grant, headers=basic) as answer:
+                told = await answer.json()
+                if answer.status != 200:
+                    return answer.status, told
+            headers = {"Authorization": f"Bearer {told['access_token']}", "Content-Type": "application/json"}
+            text = None if body is None else json_text.dump(body)
+            path = f"/organizations/{self.org_id}/{path}"
+            async with session.request(method, path, data=text, headers=headers) as answer:
+                return answer.status, await answer.json()
+
+    async def ready(self) -> bool:
+        """Whether it says that it can do its work."""
+        try:
+            async with aiohttp.ClientSession(self.url) as session, session.get("/readyz") as answer:
+                return answer.status == 200
+        except aiohttp.ClientError:
+            return False
+
+
+def bill_of(account: str, *subtotals: str, currency: str = "EUR") -> dict[str, Any]:
+    """A bill with these lines, as a caller sends it."""
+    amounts = [Decimal(each) for each in subtotals]
+    return {
+        "accountId": account,
+        "billDate": "2026-10-31",
+        "currency": currency,
+        "billTotal": sum(amounts),
+        "lineItems": [
+            {"lineItemType": "USAGE", "description": f"Line {number}", "subtotal": amount}
+            for number, amount in enumerate(amounts, start=1)
+        ],
+    }
+
+
+@dataclass
 class Stage:
     """What a test acts on."""
 
@@ -75,26 +128,39 @@ class Stage:
     caller: Caller
     vendor: Running
     environment: Mapping[str, str]
-    workers: list[WorkerProcess] = field(default_factory=list)
+    key: tuple[str, str]
+    processes: list[Process] = field(default_factory=list)
     readers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start_worker(self, ahead: timedelta = timedelta(), **environment: str) -> WorkerProcess:
+    async def start_worker(self, ahead: timedelta = timedelta(), /, **environment: str) -> Process:
         """A worker that works; `ahead` by how much the clock of its machine, and not the vendor's, is moved."""
-        program = [str(Path(sys.executable).with_name("tollbridge")), "worker"]
         if ahead:
             program = [sys.executable, "-m", "tests.e2e.worker_ahead", str(ahead.total_seconds())]
-        process = await asyncio.create_subprocess_exec(
-            *program,
-            env={**self.environment, **environment},
-            stdout=asyncio.subprocess.DEVNULL,
-            stderr=asyncio.subprocess.PIPE,
+            return await self.start(program, "worker ready", **environment)
+        return await self.start([*TOLLBRIDGE, "worker"], "worker ready", **environment)
+
+    async def start_server(self, **environment: str) -> Server:
+        """A server of the API on a port of its own, and somebody who calls it with an administrator's key."""
+        process = await self.start([*TOLLBRIDGE, "serve", "--port", "0"], **environment)
+        assert process.process.stdout is not None
+        url = (await asyncio.wait_for(process.process.stdout.readline(), PATIENCE)).decode().strip()
+        return Server(process, url, self.caller.org_id, self.key)
+
+    async def start(self, program: Sequence[str], until_it_says: str | None = None, **environment: str) -> Process:
+        """A program of ours in a process of its own, which is killed at the end of the test."""
+        process = Process(
+            await asyncio.create_subprocess_exec(
+                *program,
+                env={**self.environment, **environment},
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
         )
-        worker = WorkerProcess(process)
-        self.workers.append(worker)
-        reader = asyncio.create_task(self._read(worker))
-        self.readers.add(reader)
-        await worker.says("worker ready")
-        return worker
+        self.processes.append(process)
+        self.readers.add(asyncio.create_task(self._read(process)))
+        if until_it_says is not None:
+            await process.says(until_it_says)
+        return process
 
     async def connect(self, accounts: int = 3, **options: Any) -> None:
         """A checked credential, an integration that uses it, and some accounts a0, a1, …; needs a worker."""
@@ -115,18 +181,7 @@ class Stage:
 
     async def bill(self, id: str, account: str, *subtotals: str, currency: str = "EUR") -> None:
         """Take in a bill with these lines; each that can be sent makes a run."""
-        amounts = [Decimal(each) for each in subtotals]
-        body = {
-            "accountId": account,
-            "billDate": "2026-10-31",
-            "currency": currency,
-            "billTotal": sum(amounts),
-            "lineItems": [
-                {"lineItemType": "USAGE", "description": f"Line {number}", "subtotal": amount}
-                for number, amount in enumerate(amounts, start=1)
-            ],
-        }
-        await bills.put(self.parts.db, self.caller, id, body)
+        await bills.put(self.parts.db, self.caller, id, bill_of(account, *subtotals, currency=currency))
 
     async def runs(self) -> list[dict[str, Any]]:
         async with self.parts.db.hot() as connection:
@@ -170,15 +225,33 @@ class Stage:
         books = self.vendor.stand_in.books({})
         return list(books["invoices"])
 
-    async def _read(self, worker: WorkerProcess) -> None:
-        assert worker.process.stderr is not None
-        async for line in worker.process.stderr:
-            worker.lines.append(line.decode())
+    async def _read(self, process: Process) -> None:
+        assert process.process.stderr is not None
+        async for line in process.process.stderr:
+            process.lines.append(line.decode())
+
+
+async def told(environment: Mapping[str, str], *arguments: str) -> Any:
+    """What a command of ours that succeeds answers as JSON."""
+    process = await asyncio.create_subprocess_exec(
+        *TOLLBRIDGE,
+        *arguments,
+        "--json",
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0, error.decode()
+    return json.loads(out)
 
 
 @asynccontextmanager
-async def set_up(dsn: str, home: Path, **environment: str) -> AsyncIterator[Stage]:
-    """A stage on this database; at the end all of its workers are killed."""
+async def set_up(
+    dsn: str, home: Path, key: tuple[str, str] | None = None, /, **environment: str
+) -> AsyncIterator[Stage]:
+    """A stage on this database, for a new organization o1 or the one that is there already and has this access key; at
+    the end all of its processes are killed."""
     vendor = await stripe.start(requests_per_second=0, search_lag=0)
     variables = {
         "PATH": os.environ["PATH"],
@@ -191,14 +264,16 @@ async def set_up(dsn: str, home: Path, **environment: str) -> AsyncIterator[Stag
     }
     async with connected(dsn) as db:
         parts = connect(Settings.read(variables), db)
-        made = await organizations.create(db, "Acme", "o1")
-        stage = Stage(parts, Caller("o1", f"SERVICE_USER_{made.key_id}"), vendor, variables)
+        if key is None:
+            made = await organizations.create(db, "Acme", "o1")
+            key = (made.key_id, made.secret)
+        stage = Stage(parts, Caller("o1", f"SERVICE_USER_{key[0]}"), vendor, variables, key)
         try:
             yield stage
         finally:
-            for worker in stage.workers:
-                if worker.process.returncode is None:
-                    worker.signal(signal.SIGKILL)
-                await worker.process.wait()
+            for each in stage.processes:
+                if each.process.returncode is None:
+                    each.signal(signal.SIGKILL)
+                await each.process.wait()
             await asyncio.gather(*stage.readers)
             await vendor.stop()

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.e2e.stage import Stage, WorkerProcess, set_up, until
+from tests.e2e.stage import Process, Stage, set_up, until
 from tests.oauth.connector import installed
 from tests.oauth.vendor import CLIENT_ID, CLIENT_SECRET, Strongbox, strongbox
 from tollbridge.domain.runs import RunState
@@ -101,7 +101,7 @@ async def test_eight_workers_use_every_refresh_token_once_and_deliver_every_bill
         assert await count(stage, "SELECT count(*) FROM events WHERE type = 'IntegrationEvent'") == 0
 
 
-def dies_at_refresh(vendor: Strongbox, worker: WorkerProcess) -> None:
+def dies_at_refresh(vendor: Strongbox, worker: Process) -> None:
     """The next refresh kills the worker once the vendor has rotated, before it can store what came."""
 
     def kill() -> None:

@@ -14,7 +14,7 @@ import aiohttp
 import asyncpg
 import pytest
 
-from tests.e2e.stage import Stage, WorkerProcess, set_up
+from tests.e2e.stage import Process, Stage, set_up
 from tollbridge.services import restores, runs
 from tollbridge.settings import Settings
 from tollbridge.store.db import connected
@@ -32,7 +32,7 @@ async def stage(database_url: str, tmp_path: Path) -> AsyncIterator[Stage]:
         yield stage
 
 
-async def all_stop(stage: Stage, *workers: WorkerProcess) -> None:
+async def all_stop(stage: Stage, *workers: Process) -> None:
     """Kill the workers; their jobs are lost with them, since the queue counts with the clock of the database."""
     for worker in workers:
         worker.signal(signal.SIGKILL)
@@ -41,10 +41,10 @@ async def all_stop(stage: Stage, *workers: WorkerProcess) -> None:
         await connection.execute("DELETE FROM queue.pgqueuer")
 
 
-async def pass_time(stage: Stage, span: timedelta) -> WorkerProcess:
+async def pass_time(stage: Stage, span: timedelta) -> Process:
     """The time passes for the vendor; a worker starts that knows it."""
     stage.vendor.stand_in.clock.forward(span.total_seconds())
-    return await stage.start_worker(ahead=span)
+    return await stage.start_worker(span)
 
 
 async def ask_vendor(stage: Stage, path: str, **form: str) -> dict[str, Any]:

@@ -311,6 +311,9 @@ class World:
     def now(self) -> datetime:
         return self.time
 
+    def monotonic(self) -> float:
+        return self.time.timestamp()
+
     def holds(self) -> bool:
         return self.lease_holds
 

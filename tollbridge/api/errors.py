@@ -26,6 +26,7 @@ from tollbridge.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tollbridge.services import health
 from tollbridge.store.audit import coming_from
 
 _log = structlog.get_logger(__name__)
@@ -138,7 +139,12 @@ class _Edge:
                 await self._app(scope, receive, watched)
         except ClientDisconnect:
             _log.info("the client left before its request was read", method=scope["method"], path=scope["path"])
-        except Exception:
+        except Exception as error:
+            trouble = health.trouble_of(error)
+            if trouble is not None and not started:
+                _log.error("database refused", code=trouble.code, error=repr(error), path=scope["path"])
+                await refusal(trouble)(scope, receive, watched)
+                return
             incident = str(uuid.uuid4())
             _log.exception("incident", incident=incident, method=scope["method"], path=scope["path"])
             if started:

@@ -55,6 +55,7 @@ from tollbridge.domain.errors import (
     Unauthenticated,
     Unavailable,
 )
+from tollbridge.services import health
 
 _log = structlog.get_logger(__name__)
 
@@ -230,9 +231,17 @@ class _Edge:
             await self._app(scope, receive, watched)
         except ClientDisconnect:
             raise
-        except Exception:
+        except Exception as error:
             if started or scope["type"] != "http":
                 raise
+            trouble = health.trouble_of(error)
+            if trouble is not None:
+                _log.error("database refused", code=trouble.code, error=repr(error), path=scope["path"])
+                page = (await guest(Request(scope))).page(
+                    "error.html", 503, title="Not at this moment", message=trouble.message, hint=trouble.hint
+                )
+                await page(scope, receive, watched)
+                return
             incident = str(uuid.uuid4())
             _log.exception("incident", incident=incident, method=scope["method"], path=scope["path"])
             page = (await guest(Request(scope))).page(

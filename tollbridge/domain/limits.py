@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+LONGEST_SKEW = timedelta(seconds=10)
+"""Between the clocks of two workers, as long as nothing is wrong."""
+
 
 @dataclass(frozen=True, slots=True)
 class Bucket:
@@ -16,9 +19,11 @@ class Bucket:
 
     def take(self, wanted: int, rate: float, burst: int, now: datetime) -> Taken:
         """Take up to that many tokens at `rate` per second, of which at most `burst` gather."""
-        elapsed = max((now - self.refilled_at).total_seconds(), 0.0)
+        # Clocks differ a little; one that ran far ahead must not keep the bucket from filling until it is met again.
+        refilled_at = now if self.refilled_at > now + LONGEST_SKEW else self.refilled_at
+        elapsed = max((now - refilled_at).total_seconds(), 0.0)
         full = min(self.tokens + elapsed * rate, float(burst))
-        since = max(now, self.refilled_at)
+        since = max(now, refilled_at)
         if self.blocked_until is not None and self.blocked_until > now:
             # Nothing gathers during a block, so that its end is not a burst.
             return Taken(0, Bucket(min(full, 1.0), since, self.blocked_until), self.blocked_until - now)

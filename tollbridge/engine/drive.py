@@ -49,6 +49,9 @@ class Port(Protocol):
 
     def now(self) -> datetime: ...
 
+    def monotonic(self) -> float:
+        """Seconds of a clock that nobody sets, to measure how long something took."""
+
     def holds(self) -> bool:
         """Whether the lease of this run is still ours, as far as is known."""
 
@@ -347,7 +350,7 @@ class Drive:
             if self._connector.oauth and (refused := await self._find_token()):
                 raise Stop(refused)
             refused = None
-            started = port.now()
+            started, began = port.now(), port.monotonic()
             if write:
                 await self._record(
                     Intent(write.subject, step.key, write.epoch, started, seq, step.name, run.attempt, shown)
@@ -364,7 +367,7 @@ class Drive:
                     answer = await self._send(step.request, Sending(key, started, self._token))
                     fault = self._fault(step, answer)
             ended = port.now()
-        self.worked += ended - started
+        self.worked += timedelta(seconds=port.monotonic() - began)
         kept = kind is not StepKind.LOOK_UP and fault is None and isinstance(answer, Reply)
         replayed = isinstance(answer, Reply) and self._connector.replayed(answer)
         state = effect_of(answer, fault, write.earlier, replayed) if write else None

@@ -226,12 +226,12 @@ class Notifier:
         flow = self._connector.deliver(run.notification)
         step = next(flow)
         assert isinstance(step, Step)
-        started = clock.now()
+        started, began = clock.now(), time.monotonic()
         request = self._connector.authorize(
             step.request, sender.credential, Sending(run.notification.message_id, started)
         )
         answer = await self._send(request)
-        ended = clock.now()
+        ended, took = clock.now(), timedelta(seconds=time.monotonic() - began)
         result: Outcome
         if isinstance(answer, NoReply):
             result = _no_reply(answer)
@@ -256,7 +256,7 @@ class Notifier:
             fault=_fault_shown(result) if isinstance(result, Fault) else None,
         )
         self._meter.step(SYSTEM, done)
-        return self._settlement(run, result, ended - started, done), not isinstance(answer, NoReply)
+        return self._settlement(run, result, took, done), not isinstance(answer, NoReply)
 
     def _shown(self, request: Request, redactor: Redactor) -> str:
         """The attempt without its body, which is kept once for all of them."""

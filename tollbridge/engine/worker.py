@@ -466,6 +466,9 @@ class _Line:
     def now(self) -> datetime:
         return clock.now()
 
+    def monotonic(self) -> float:
+        return time.monotonic()
+
     def holds(self) -> bool:
         return self._worker.holds(self._run)
 

@@ -31,6 +31,9 @@ Revive: TypeAlias = Callable[[], Awaitable[bool]]
 OLDEST_SERVER = 15
 POOL_SIZE = 10
 CONNECT_TIMEOUT = 10.0
+LONGEST_IDLE = "30s"
+"""How long a transaction may stand still: a process that is stuck in one must not keep the others from its rows."""
+_IDLE = "idle_in_transaction_session_timeout"
 
 
 @contextmanager
@@ -163,7 +166,9 @@ def create_engine(connect_anew: Callable[[], Awaitable[Connection]], **options: 
 async def connect(dsn: str) -> asyncpg.Connection:
     """One raw connection; raises Unavailable where nothing answers, Refusal where the server is too old."""
     with _explained(dsn):
-        connection: asyncpg.Connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT)
+        # What the address itself sets stays as it is.
+        rest = {} if _IDLE in dsn else {_IDLE: LONGEST_IDLE}
+        connection: asyncpg.Connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT, server_settings=rest)
     _check_version(connection.get_server_version())
     await _set_codecs(connection)
     return connection

@@ -77,13 +77,17 @@ async def enqueue(connection: Connection, jobs: Sequence[Job], now: datetime) ->
 
 
 async def due_without_job(connection: Connection, now: datetime, limit: int) -> list[Job]:
-    """Runs that are due, may start and have no job; runs whose worker let the lease expire among them."""
+    """Runs that are due, may start and have no job; runs whose worker let the lease expire among them.
+
+    A lease that ends later than any can (here and wherever one is judged) was taken by a clock that ran ahead.
+    """
     rows = await connection.fetch(
         """
         SELECT r.id, r.fence, r.lane IS NULL AS urgent
         FROM runs r LEFT JOIN lanes l ON l.id = r.lane
         WHERE r.flow <> 'notify'
-          AND ((r.state IN ('queued', 'waiting') AND r.due_at <= $1) OR (r.state = 'running' AND r.lease_until <= $1))
+          AND ((r.state IN ('queued', 'waiting') AND r.due_at <= $1) OR (r.state = 'running'
+            AND (r.lease_until <= $1 OR r.lease_until > $1 + interval '10 minutes')))
           AND (r.lane IS NULL OR l.run_id = r.id)
           AND NOT EXISTS (
             SELECT FROM queue.pgqueuer j

@@ -52,7 +52,8 @@ async def lease_slots(
         )
         return 0
     rows = await connection.fetch(
-        "SELECT slots FROM slot_leases WHERE credential_id = $1 AND worker_id <> $2 AND until > $3",
+        "SELECT slots FROM slot_leases WHERE credential_id = $1 AND worker_id <> $2"
+        " AND until > $3 AND until < $3 + interval '10 minutes'",
         credential_id,
         worker_id,
         now,

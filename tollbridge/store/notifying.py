@@ -310,7 +310,8 @@ async def take_over(connection: Connection, now: datetime) -> int:
     rows = await connection.fetch(
         """
         WITH lapsed AS (
-            SELECT id FROM runs WHERE state = 'running' AND lease_until <= $1 AND flow = 'notify'
+            SELECT id FROM runs WHERE state = 'running' AND flow = 'notify'
+            AND (lease_until <= $1 OR lease_until > $1 + interval '10 minutes')
             ORDER BY id FOR UPDATE SKIP LOCKED)
         UPDATE runs SET state = 'waiting', due_at = $1, lease_until = NULL, worker_id = NULL, updated_at = $1,
             version = version + 1

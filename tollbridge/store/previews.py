@@ -33,7 +33,8 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
         FROM runs r JOIN run_snapshots s ON s.run_id = r.id
         JOIN bill_revisions b ON (b.org_id, b.bill_id, b.revision) = (r.org_id, r.entity_id, r.revision)
         WHERE r.id = ANY($1::text[]) AND r.flow = 'preview'
-          AND ((r.state = 'queued' AND r.due_at <= $2) OR (r.state = 'running' AND r.lease_until <= $2))
+          AND ((r.state = 'queued' AND r.due_at <= $2) OR (r.state = 'running'
+            AND (r.lease_until <= $2 OR r.lease_until > $2 + interval '10 minutes')))
         ORDER BY r.id FOR UPDATE OF r
         """,
         run_ids,

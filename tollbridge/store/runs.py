@@ -141,7 +141,8 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
                look_first OR EXISTS (SELECT FROM restores WHERE look_until > $2) AS look_first
         FROM locked
         WHERE flow <> 'preview'
-          AND ((state IN ('queued', 'waiting') AND due_at <= $2) OR (state = 'running' AND lease_until <= $2))
+          AND ((state IN ('queued', 'waiting') AND due_at <= $2) OR (state = 'running'
+            AND (lease_until <= $2 OR lease_until > $2 + interval '10 minutes')))
         ORDER BY id
         """,
         run_ids,

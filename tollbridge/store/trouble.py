@@ -19,3 +19,14 @@ TRANSIENT: tuple[type[Exception], ...] = (
     Unavailable,
 )
 """Trying the same transaction again may succeed."""
+
+
+def state_of(error: BaseException) -> str | None:
+    """The SQLSTATE with which the database refused, whoever wrapped it; None where it did not."""
+    seen: BaseException | None = error
+    while seen is not None:
+        if isinstance(seen, asyncpg.PostgresError):
+            state: str | None = seen.sqlstate
+            return state
+        seen = seen.__cause__
+    return None
