@@ -50,6 +50,10 @@ SELECT count(*) FROM runs
 WHERE flow = 'notify' AND (state <> ALL($1::text[]) OR state = 'held' AND hold_reason <> 'changed')
 """
 """Notifications that are under way."""
+STUCK = """
+SELECT id, entity_id, flow, state, hold_reason, coalesce(error, note) AS told, due_at, lease_until, attempt FROM runs
+WHERE state <> ALL($1::text[]) OR state = 'held' AND hold_reason <> 'changed' LIMIT 20
+"""
 FAILED = """
 SELECT f.id, f.account_id FROM runs f JOIN integrations i ON i.id = f.integration_id
 WHERE f.state = 'failed' AND f.flow <> 'notify' AND NOT EXISTS (
@@ -408,7 +412,9 @@ class Chaos:
                 await self._move_clocks()
                 since, moves = time.monotonic(), moves + 1
             await asyncio.sleep(0.3)
-        say("some never come to rest; the books tell which")
+        say("some never come to rest:")
+        for run in [*await self.stage.fetch(STUCK, list(RESTING)), *await self.stage.fetch(FAILED)]:
+            say("  " + ", ".join(f"{name} {value}" for name, value in run.items() if value is not None))
 
     async def _move_clocks(self) -> None:
         self.changes["clocks moved"] += 1
