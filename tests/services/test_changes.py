@@ -274,6 +274,19 @@ async def test_a_deleted_integration_ends_what_waits_and_leaves_its_history(worl
         assert (await runs.run_log(tx, ORG, waiting.run_id)).account is not None
 
 
+async def test_a_run_that_would_be_held_for_a_deleted_integration_is_cancelled(world: World) -> None:
+    (running,) = await world.claim(await world.send("bill", "a"))
+    async with world.db.transaction() as tx:
+        await runs.cancel_for_integration(tx, ORG, "int", world.now)
+    await world.db.pool.execute("DELETE FROM integrations")
+    assert await world.settle(running, Fault(FaultKind.UNAUTHORIZED, "stripe.401", "401", "Replace the key."))
+    assert (await world.run(running.run_id)).state is RunState.HELD
+    await work.sweep(world.db, world.now)
+    assert await world.claim(running.run_id) == []
+    run = await world.run(running.run_id)
+    assert (run.state, run.note) == (RunState.CANCELLED, "The integration was deleted.")
+
+
 async def test_a_mapping_that_was_deleted_is_missing_from_the_next_try_on(world: World) -> None:
     run_id = await world.send("bill", "a")
     await world.db.pool.execute(

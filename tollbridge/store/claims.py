@@ -159,17 +159,19 @@ async def integrations_of(connection: Connection, credential: Key) -> list[Key]:
 
 async def wrongly_held(connection: Connection) -> list[Key]:
     """Integrations that are enabled and have a valid credential, and may send, but for which runs are held as if it
-    were not so."""
+    were not so; and those that were deleted while a run of theirs was under way that is held now."""
     rows = await connection.fetch(
         """
-        SELECT DISTINCT i.org_id, i.id
-        FROM runs r JOIN integrations i ON (i.org_id, i.id) = (r.org_id, r.integration_id) AND i.enabled
-        JOIN credentials c ON (c.org_id, c.id) = (i.org_id, i.credential_id) AND c.status = 'VALID'
-        JOIN organizations o ON o.id = r.org_id AND o.paused_at IS NULL
+        SELECT DISTINCT r.org_id, r.integration_id
+        FROM runs r JOIN organizations o ON o.id = r.org_id
+        LEFT JOIN integrations i ON (i.org_id, i.id) = (r.org_id, r.integration_id)
+        LEFT JOIN credentials c ON (c.org_id, c.id) = (i.org_id, i.credential_id)
         WHERE r.state = 'held' AND r.hold_reason IN ('disabled', 'unauthorized', 'disconnected', 'paused')
+          AND r.integration_id IS NOT NULL AND r.flow <> 'notify'
+          AND (i.id IS NULL OR (i.enabled AND c.status = 'VALID' AND o.paused_at IS NULL))
         """
     )
-    return [(row["org_id"], row["id"]) for row in rows]
+    return [(row["org_id"], row["integration_id"]) for row in rows]
 
 
 async def bills(
