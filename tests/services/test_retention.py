@@ -43,6 +43,14 @@ async def test_ledger_and_audit_log_are_kept_for_their_time(old: World, monkeypa
     assert await kept(old) == (["young"], ["young"])
 
 
+async def test_one_worker_looks_for_all_of_them_and_again_half_a_day_later(old: World) -> None:
+    await work.forget(old.db, NOW, timedelta(0), timedelta(0))
+    await work.forget(old.db, NOW + timedelta(hours=11), YEARS, YEARS)
+    assert await kept(old) == (["old", "young"], ["old", "young"])
+    await work.forget(old.db, NOW + timedelta(hours=12), YEARS, YEARS)
+    assert await kept(old) == (["young"], ["young"])
+
+
 async def test_0_keeps_them_for_ever(old: World) -> None:
     await work.forget(old.db, NOW, timedelta(0), timedelta(0))
     assert await kept(old) == (["old", "young"], ["old", "young"])

@@ -88,7 +88,8 @@ PROBE = timedelta(seconds=10)
 """How often is looked for disabled integrations whose time to be probed has come."""
 SCHEDULE = timedelta(seconds=10)
 """How often a worker looks for scheduled events that are due."""
-FORGET = timedelta(hours=12)
+FORGET = timedelta(hours=1)
+"""How often a worker asks whether it is time to forget what is past its time."""
 CHECK = timedelta(minutes=1)
 """How often a worker asks whether it is time to look for credentials that are to be checked."""
 PUBLISH = timedelta(seconds=5)

@@ -21,6 +21,7 @@ from tollbridge.services.recording import write
 from tollbridge.services.settling import Settlement, apply
 from tollbridge.store import (
     audit,
+    chores,
     claims,
     events,
     jobs,
@@ -60,6 +61,7 @@ EVENTS_AT_ONCE = 1000
 PREVIEWS_AT_ONCE = 100
 PREVIEWS_KEPT = timedelta(days=7)
 """How long what a preview found can be read."""
+FORGET_EVERY = timedelta(hours=12)
 FORGOTTEN_AT_ONCE = 1000
 JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
@@ -179,8 +181,11 @@ async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events:
 
 
 async def forget(db: Database, now: datetime, keep_ledger: timedelta, keep_audit: timedelta) -> None:
-    """Forget what is past its time for good, in small transactions: sign-ins, the audit log, the ledger."""
+    """Forget what is past its time for good, in small transactions: sign-ins, the audit log, the ledger. One process
+    looks for all, since to find nothing costs as much as the ledger is long."""
     async with db.hot() as connection:
+        if not await chores.take(connection, "forget", now, FORGET_EVERY):
+            return
         await users.forget(connection, now, KNOWN_FOR)
     for keep, forget_before in ((keep_audit, audit.forget_before), (keep_ledger, ledger.forget_before)):
         more = bool(keep)
