@@ -23,13 +23,15 @@ from tollbridge.services.submissions import Submissions
 from tollbridge.services.tallies import Counter
 from tollbridge.settings import Settings
 from tollbridge.store.db import Database, open_database
-from tollbridge.store.migrate import require_current
+from tollbridge.store.migrate import Standing, require_usable
 from tollbridge.vault import open_vault
 
 if TYPE_CHECKING:
     from fastapi import FastAPI
 
     from tollbridge.outbound.http import Http
+
+_log = structlog.get_logger(__name__)
 
 LEFT_WORK = 1
 """Exit status of a worker that left runs to others."""
@@ -90,8 +92,8 @@ def _single_sign_on(settings: Settings, db: Database, sessions: Sessions) -> Sin
 
 
 def build_app(settings: Settings) -> FastAPI:
-    """The API and the Console. It opens the database when it starts, and refuses to start on a schema that it does not
-    know. Raises Invalid where a setting names an unknown system."""
+    """The API and the Console. It opens the database when it starts, and refuses to start on a schema that it cannot
+    work on. Raises Invalid where a setting names an unknown system."""
     from tollbridge.api.app import create_app
     from tollbridge.console.app import PATH, create_console, to_console
     from tollbridge.outbound.http import Http
@@ -102,7 +104,7 @@ def build_app(settings: Settings) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with open_database(settings) as db, Http(settings) as http:
-            await require_current(db.dsn)
+            await _check_schema(db)
             app.state.parts = console.state.parts = connect(settings, db)
             async with _looking_out(settings, db, http):
                 yield
@@ -132,13 +134,20 @@ async def run_worker(settings: Settings) -> None:
     for each in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(each, on_signal)
     async with open_database(settings) as db, Http(settings) as http:
-        await require_current(db.dsn)
+        await _check_schema(db)
         _spare_the_collector()
         async with _looking_out(settings, db, http):
             drained = await Worker(settings, db, open_vault(settings), http).run(stop)
         if not drained:
             # To cancel what is under way would delete its jobs; to vanish leaves them to another worker.
             os._exit(LEFT_WORK)
+
+
+async def _check_schema(db: Database) -> None:
+    """Raises Refusal where this release cannot work on the schema; a later one's is normal during an upgrade."""
+    state = await require_usable(db.dsn)
+    if state.standing is Standing.AHEAD:
+        _log.warning("the schema is of a later release: upgrade this process", found=state.found, known=state.needed)
 
 
 @asynccontextmanager

@@ -1,6 +1,7 @@
 """Something that stands before a vendor and passes on what it is asked, but spoils the answers that a test names.
 
-The vendor does its work each time: what is spoilt is only what the worker gets to see.
+The vendor does its work each time: what is spoilt is only what the worker gets to see. While the gate is shut, new
+drafts wait before it.
 """
 
 from __future__ import annotations
@@ -20,15 +21,23 @@ MEGABYTE = b" " * 1024 * 1024
 
 @dataclass
 class Front:
-    """`spoils` are the answers given instead, one for each of the next drafts; `url` is where the worker is sent."""
+    """`spoils` are the answers given instead, one for each of the next drafts; `url` is where the worker is sent;
+    `waiting` drafts are at the gate."""
 
     vendor: str
     url: str = ""
     spoils: list[Answer] = field(default_factory=list)
     asked: int = 0
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    waiting: int = 0
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
         self.asked += 1
+        draft = request.method == "POST" and request.path == "/v1/invoices"
+        if draft:
+            self.waiting += 1
+            await self.gate.wait()
+            self.waiting -= 1
         headers = {name: value for name, value in request.headers.items() if name.lower() not in ("host", "te")}
         async with (
             aiohttp.ClientSession(auto_decompress=False) as web_,
@@ -37,7 +46,7 @@ class Front:
             ) as reply,
         ):
             body = await reply.read()
-            if request.method == "POST" and request.path == "/v1/invoices" and self.spoils:
+            if draft and self.spoils:
                 return await self.spoils.pop(0)(request)
             kept = {name: value for name, value in reply.headers.items() if name.lower() in _KEPT}
             return web.Response(status=reply.status, body=body, headers=kept)
@@ -50,6 +59,7 @@ _KEPT = ("content-type", "idempotent-replayed", "request-id", "retry-after", "st
 async def standing_before(vendor: str, tls: ssl.SSLContext | None = None) -> AsyncIterator[Front]:
     """A front that listens on this machine; with `tls` under the name localhost."""
     front = Front(vendor)
+    front.gate.set()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/{path:.*}", front.answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0)

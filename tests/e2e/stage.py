@@ -32,7 +32,8 @@ from tollbridge.wiring import connect
 PATIENCE = 60
 """Seconds after which what should happen counts as not happening."""
 KEY = base64.b64encode(b"k" * 32).decode()
-TOLLBRIDGE = str(Path(sys.executable).with_name("tollbridge"))
+TOLLBRIDGE = (sys.executable, "-P", "-m", "tollbridge.cli.main")
+"""The code of this folder, or of the one that PYTHONPATH names."""
 ENDED = ("delivered", "skipped", "superseded", "cancelled", "failed")
 
 
@@ -131,16 +132,16 @@ class Stage:
     processes: list[Process] = field(default_factory=list)
     readers: set[asyncio.Task[None]] = field(default_factory=set)
 
-    async def start_worker(self, ahead: timedelta = timedelta(), **environment: str) -> Process:
+    async def start_worker(self, ahead: timedelta = timedelta(), /, **environment: str) -> Process:
         """A worker that works; `ahead` by how much the clock of its machine, and not the vendor's, is moved."""
         if ahead:
             program = [sys.executable, "-m", "tests.e2e.worker_ahead", str(ahead.total_seconds())]
             return await self.start(program, "worker ready", **environment)
-        return await self.start([TOLLBRIDGE, "worker"], "worker ready", **environment)
+        return await self.start([*TOLLBRIDGE, "worker"], "worker ready", **environment)
 
     async def start_server(self, **environment: str) -> Server:
         """A server of the API on a port of its own, and somebody who calls it with an administrator's key."""
-        process = await self.start([TOLLBRIDGE, "serve", "--port", "0"], **environment)
+        process = await self.start([*TOLLBRIDGE, "serve", "--port", "0"], **environment)
         assert process.process.stdout is not None
         url = (await asyncio.wait_for(process.process.stdout.readline(), PATIENCE)).decode().strip()
         return Server(process, url, self.caller.org_id, self.key)
@@ -230,9 +231,27 @@ class Stage:
             process.lines.append(line.decode())
 
 
+async def told(environment: Mapping[str, str], *arguments: str) -> Any:
+    """What a command of ours that succeeds answers as JSON."""
+    process = await asyncio.create_subprocess_exec(
+        *TOLLBRIDGE,
+        *arguments,
+        "--json",
+        env=environment,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    out, error = await asyncio.wait_for(process.communicate(), PATIENCE)
+    assert process.returncode == 0, error.decode()
+    return json.loads(out)
+
+
 @asynccontextmanager
-async def set_up(dsn: str, home: Path, **environment: str) -> AsyncIterator[Stage]:
-    """A stage on this database; at the end all of its workers are killed."""
+async def set_up(
+    dsn: str, home: Path, key: tuple[str, str] | None = None, /, **environment: str
+) -> AsyncIterator[Stage]:
+    """A stage on this database, for a new organization o1 or the one that is there already and has this access key; at
+    the end all of its processes are killed."""
     vendor = await stripe.start(requests_per_second=0, search_lag=0)
     variables = {
         "PATH": os.environ["PATH"],
@@ -245,9 +264,10 @@ async def set_up(dsn: str, home: Path, **environment: str) -> AsyncIterator[Stag
     }
     async with connected(dsn) as db:
         parts = connect(Settings.read(variables), db)
-        made = await organizations.create(db, "Acme", "o1")
-        caller = Caller("o1", f"SERVICE_USER_{made.key_id}")
-        stage = Stage(parts, caller, vendor, variables, (made.key_id, made.secret))
+        if key is None:
+            made = await organizations.create(db, "Acme", "o1")
+            key = (made.key_id, made.secret)
+        stage = Stage(parts, Caller("o1", f"SERVICE_USER_{key[0]}"), vendor, variables, key)
         try:
             yield stage
         finally:

@@ -127,7 +127,7 @@ async def test_what_was_paid_is_refunded_once_as_a_person_decided_although_the_r
     async with stage.parts.db.hot() as connection:
         # The queue counts its delays with the database's clock; the sweep makes the job anew.
         await connection.execute("DELETE FROM queue.pgqueuer")
-    await stage.start_worker(ahead=timedelta(minutes=2))
+    await stage.start_worker(timedelta(minutes=2))
     await until(lambda: _is(stage, again.id, "delivered"))
     books = stage.vendor.stand_in.books({})
     assert [each["amount"] for each in books["refunds"]] == [10000]

@@ -44,7 +44,7 @@ async def all_stop(stage: Stage, *workers: Process) -> None:
 async def pass_time(stage: Stage, span: timedelta) -> Process:
     """The time passes for the vendor; a worker starts that knows it."""
     stage.vendor.stand_in.clock.forward(span.total_seconds())
-    return await stage.start_worker(ahead=span)
+    return await stage.start_worker(span)
 
 
 async def ask_vendor(stage: Stage, path: str, **form: str) -> dict[str, Any]:

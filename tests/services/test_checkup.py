@@ -52,6 +52,13 @@ async def test_each_thing_that_is_wrong_names_its_remedy(db: Database) -> None:
     assert "2 of 2 stored secrets" in found["key"].text
 
 
+async def test_the_schema_of_a_later_release_is_said_and_is_nothing_to_mend(db: Database) -> None:
+    async with db.hot() as connection:
+        await connection.execute("UPDATE alembic_version SET version_num = '0999'")
+    schema = (await examine(World(db), None))["schema"]
+    assert (schema.ok, schema.text) == (True, "The schema is of a later release (0999); this one works on it.")
+
+
 async def test_a_key_that_is_gone_is_wrong_only_where_something_is_sealed(db: Database) -> None:
     world = World(db)
     assert (await examine(world, None))["key"].ok

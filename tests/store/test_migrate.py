@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
-from collections.abc import Set
+from collections.abc import AsyncIterator, Set
 
 import asyncpg
 import pytest
@@ -66,6 +66,52 @@ async def test_a_schema_of_a_newer_release_is_neither_used_nor_touched(db: Datab
         with pytest.raises(Refusal, match="9999, which this release does not know"):
             await use(db.dsn)
     assert await db.pool.fetchval("SELECT version_num FROM alembic_version") == "9999"
+
+
+async def test_the_schema_of_a_later_release_is_used_but_not_touched(db: Database) -> None:
+    await db.pool.execute("UPDATE alembic_version SET version_num = '0999'")
+    for use in (migrate.check, migrate.require_usable, migrate.migrate):
+        state = await use(db.dsn)
+        assert (state.standing, state.found) == (Standing.AHEAD, "0999")
+    with pytest.raises(Refusal, match="0999, which this release does not know"):
+        await migrate.require_current(db.dsn)
+    assert await db.pool.fetchval("SELECT version_num FROM alembic_version") == "0999"
+
+
+@pytest.fixture
+async def backup(empty_database_url: str) -> AsyncIterator[asyncpg.Connection]:
+    """Reads, as pg_dump does, a table that a migration is to change."""
+    connection = await connect(empty_database_url)
+    await connection.execute(migrate.sql().partition("-- Running upgrade 0006 -> 0007")[0] + "COMMIT")
+    await connection.execute("BEGIN; LOCK TABLE integrations IN ACCESS SHARE MODE")
+    yield connection
+    await connection.close()
+
+
+async def test_while_a_table_is_in_use_nobody_waits_behind_the_migration(
+    backup: asyncpg.Connection, empty_database_url: str
+) -> None:
+    migrating = asyncio.create_task(migrate.migrate(empty_database_url))
+    while not await backup.fetchval("SELECT count(*) FROM pg_locks WHERE NOT granted"):  # noqa: ASYNC110 (nobody tells)
+        await asyncio.sleep(0.01)
+    other = await connect(empty_database_url)
+    assert await other.fetchval("SELECT count(*) FROM integrations") == 0
+    await other.close()
+    assert not migrating.done()
+    await backup.execute("COMMIT")
+    assert (await migrating).found == "0006"
+    await migrate.require_current(empty_database_url)
+
+
+async def test_a_table_that_stays_in_use_is_named_as_the_cause_and_nothing_changes(
+    backup: asyncpg.Connection, empty_database_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(migrate, "ATTEMPTS", 2)
+    with pytest.raises(Refusal, match="keeps a table in use") as refusal:
+        await migrate.migrate(empty_database_url)
+    assert refusal.value.code == "schema.in_use"
+    assert (await migrate.check(empty_database_url)).found == "0006"
+    assert not backup.is_closed()
 
 
 async def test_a_migration_that_fails_leaves_nothing_behind(empty_database_url: str) -> None:

@@ -111,10 +111,10 @@ def restored(
 async def _look_first(settings: Settings, span: timedelta) -> datetime:
     from tollbridge.services import restores
     from tollbridge.store.db import open_database
-    from tollbridge.store.migrate import require_current
+    from tollbridge.store.migrate import require_usable
 
     async with open_database(settings) as db:
-        await require_current(db.dsn)
+        await require_usable(db.dsn)
         return await restores.note(db, span)
 
 

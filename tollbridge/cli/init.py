@@ -53,7 +53,7 @@ async def make_organization(settings: Settings, name: str, org_id: str | None = 
 
     async with open_database(settings) as db:
         if settings.database_url:
-            await migrate.require_current(db.dsn)
+            await migrate.require_usable(db.dsn)
         else:
             await migrate.migrate(db.dsn)
         return await organizations.create(db, name, org_id)

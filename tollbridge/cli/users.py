@@ -176,10 +176,10 @@ async def _sign_in_link(settings: Settings, mail: str) -> MadeLink:
     from tollbridge.services import users
     from tollbridge.services.caller import Caller
     from tollbridge.store.db import open_database
-    from tollbridge.store.migrate import require_current
+    from tollbridge.store.migrate import require_usable
 
     async with open_database(settings) as db:
-        await require_current(db.dsn)
+        await require_usable(db.dsn)
         user = await users.by_mail(db, mail)
         if user is None:
             raise NotFound(

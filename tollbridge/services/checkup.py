@@ -44,10 +44,10 @@ async def examine(db: Database, vault: Vault | None, version: str, settings: Set
         answered = clock.now()
     findings = [Finding("database", True, f"PostgreSQL {server} answers."), judge_clock(asked, theirs, answered)]
     try:
-        await migrate.require_current(db.dsn)
+        schema = await migrate.require_usable(db.dsn)
     except Refusal as refusal:
         return [*findings, Finding("schema", False, refusal.message, refusal.hint)]
-    findings.append(Finding("schema", True, "The schema is the one of this release."))
+    findings.append(judge_schema(schema))
     async with db.hot() as connection:
         secrets = await sealed.all_secrets(connection)
         credentials = await inspection.credentials(connection)
@@ -77,6 +77,13 @@ def judge_clock(asked: datetime, theirs: datetime, answered: datetime) -> Findin
         f"The clock differs from the database's by {skew.total_seconds():.1f} s.",
         "Let both machines set their clocks by NTP.",
     )
+
+
+def judge_schema(state: migrate.SchemaState) -> Finding:
+    """Whose schema it is that this release works on."""
+    if state.standing is migrate.Standing.AHEAD:
+        return Finding("schema", True, f"The schema is of a later release ({state.found}); this one works on it.")
+    return Finding("schema", True, "The schema is the one of this release.")
 
 
 def _judge_key(vault: Vault | None, secrets: Sequence[sealed.SealedSecrets]) -> Finding:

@@ -8,9 +8,9 @@ from tollbridge.store.db import Database
 
 
 async def check_ready(db: Database) -> None:
-    """Raises Unavailable where the database does not answer or has another schema than this release needs."""
+    """Raises Unavailable where the database does not answer or has a schema that this release cannot work on."""
     try:
-        await migrate.require_current(db.dsn)
+        await migrate.require_usable(db.dsn)
     except Refusal as error:
         raise Unavailable(error.code, error.message, error.hint) from error
 
