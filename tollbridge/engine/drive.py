@@ -18,6 +18,7 @@ from pydantic import ValidationError
 from tollbridge.connectors.base import Connector, Delivery, Sending, read_credential
 from tollbridge.domain import known_errors
 from tollbridge.domain.changes import Choice, Offer
+from tollbridge.domain.choices import Asked
 from tollbridge.domain.conversation import Entry, Intent, LedgerStep, StepDone, StepKind, StepState, ledger_key
 from tollbridge.domain.doubt import Guarantees, absent_counts_at, effect_of, leaves_doubt, plan_write
 from tollbridge.domain.errors import Fault, FaultKind
@@ -162,6 +163,9 @@ class Drive:
         self._redactor = Redactor(connector.redact, secrets_of(self._credential), self._longest_body)
         if run.flow is Flow.CHECK:
             return connector.check(self._system)
+        if run.flow is Flow.ASK:
+            asked = Asked.read(run.config)
+            return connector.choices[asked.of](asked)
         assert run.bill is not None
         try:
             config = read_layer(connector.config, run.config)

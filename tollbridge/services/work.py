@@ -15,6 +15,7 @@ from tollbridge.domain.flows import Checked, Delivered, Outcome
 from tollbridge.domain.people import KNOWN_FOR
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
 from tollbridge.services import clock, guarding
+from tollbridge.services.asking import claim_questions
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
@@ -28,6 +29,7 @@ from tollbridge.store import (
     ledger,
     notifying,
     previews,
+    questions,
     recording,
     standing,
     users,
@@ -60,6 +62,8 @@ EVENTS_AT_ONCE = 1000
 PREVIEWS_AT_ONCE = 100
 PREVIEWS_KEPT = timedelta(days=7)
 """How long what a preview found can be read."""
+QUESTIONS_KEPT = timedelta(days=1)
+"""How long a question for things in another system is kept, with what it found."""
 FORGOTTEN_AT_ONCE = 1000
 JOB_LOG_KEPT = timedelta(hours=1)
 SLOT_LEASE = timedelta(seconds=15)
@@ -75,6 +79,8 @@ async def claim(
         found = await claim_due(connection, vault, run_ids, worker_id, now, lease)
         if len(found) < len(run_ids):
             found += await claim_previews(connection, vault, run_ids, worker_id, now, lease)
+        if len(found) < len(run_ids):
+            found += await claim_questions(connection, vault, run_ids, worker_id, now, lease)
         return found
 
 
@@ -153,8 +159,8 @@ async def sweep(db: Database, now: datetime) -> int:
 
 
 async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events: timedelta) -> None:
-    """Forget what is only of use for a while, in small transactions: the queue's own log, what previews found, bodies
-    in the run log, events by when they came in."""
+    """Forget what is only of use for a while, in small transactions: the queue's own log, what previews found,
+    questions, bodies in the run log, events by when they came in."""
     more = True
     while more:
         async with db.hot() as connection:
@@ -163,6 +169,10 @@ async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events:
     while more:
         async with db.hot() as connection:
             more = await previews.forget(connection, now - PREVIEWS_KEPT, PREVIEWS_AT_ONCE)
+    more = True
+    while more:
+        async with db.hot() as connection:
+            more = await questions.forget(connection, now - QUESTIONS_KEPT, PREVIEWS_AT_ONCE)
     more = bool(keep_bodies)
     while more:
         async with db.hot() as connection:
