@@ -23,6 +23,8 @@ async def test_a_customer_is_looked_up_and_stands_in_the_form(browser: Browser, 
         assert "1 found. Asked: Tenant one." in page.text
         (search,) = [each for each in page.forms if each.button == "Search"]
         assert (search.method, search.fields["kind"], search.fields["integration"]) == ("get", "Customer", "int")
+        (asked,) = await world.rows("SELECT id FROM runs WHERE flow = 'ask'")
+        assert (await browser.open(f"/runs/{asked['id']}")).status == 200
         nobody = await browser.open("/choices?system=STRIPE_TEST&kind=Customer&q=nobody")
         assert "Nothing found" in nobody.text
     back = await browser.open(page.links["Account a, A@example.org"])

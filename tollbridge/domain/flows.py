@@ -257,7 +257,14 @@ class Found:
         return cls(things, bool(shown["more"]))
 
 
-Outcome: TypeAlias = Delivered | Skipped | Withdrawn | NeedsChoice | Checked | Fault | Previewed | Found
+@dataclass(frozen=True, slots=True)
+class ManyTenants:
+    """The consent opens several tenants, of which a person chooses one before the check goes on."""
+
+    tenants: tuple[Thing, ...]
+
+
+Outcome: TypeAlias = Delivered | Skipped | Withdrawn | NeedsChoice | Checked | Fault | Previewed | Found | ManyTenants
 Flow: TypeAlias = Generator[Step | Pause, Reply, Outcome]
 
 

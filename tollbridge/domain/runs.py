@@ -8,7 +8,17 @@ from enum import StrEnum
 
 from tollbridge.domain.changes import Offer
 from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
-from tollbridge.domain.flows import Checked, Delivered, Found, NeedsChoice, Outcome, Previewed, Skipped, Withdrawn
+from tollbridge.domain.flows import (
+    Checked,
+    Delivered,
+    Found,
+    ManyTenants,
+    NeedsChoice,
+    Outcome,
+    Previewed,
+    Skipped,
+    Withdrawn,
+)
 from tollbridge.domain.known_errors import NEEDS_CHOICE, OTHER_TENANT, TOO_LONG
 from tollbridge.domain.notifications import Schedule, wait_after
 from tollbridge.domain.retry import LONGEST_LIMITED, backoff, limited_wait
@@ -209,6 +219,10 @@ class Change:
     offers: tuple[Offer, ...] = ()
 
 
+_NAMED = 5
+"""Tenants that a note names."""
+
+
 def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: float, limits: RunLimits) -> Change:
     """What follows from the outcome of a run. `jitter` lies in [0, 1)."""
     match result:
@@ -238,6 +252,10 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
         case Found():
             found = f"{len(result.things)}{' and more' if result.more else ''} found."
             return Change(RunState.DELIVERED, run.attempt, note=found)
+        case ManyTenants():
+            named = ", ".join(each.label for each in result.tenants[:_NAMED])
+            note = f"It opens {len(result.tenants)}: {named}. Choose one at the credential."
+            return Change(RunState.SKIPPED, run.attempt, note=note)
         case Paused():
             return Change(RunState.WAITING, run.attempt, due_at=result.until, note=result.reason)
     return _after_fault(run, result, now, jitter, limits)

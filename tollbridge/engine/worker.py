@@ -27,6 +27,7 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
 from tollbridge.connectors.base import System, connector_of
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.conversation import Entry, StepDone
 from tollbridge.domain.errors import Fault, Refusal
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
@@ -496,6 +497,9 @@ class _Line:
 
     async def token(self, instead_of: Token | None) -> Held | Refused:
         return await self._worker.tokens.get(self._run, instead_of)
+
+    async def take_tenant(self, tenants: Sequence[Thing]) -> bool:
+        return await self._worker.tokens.take_tenant(self._run, tenants)
 
 
 def _patient(call: Callable[[list[T]], Awaitable[Sequence[R]]]) -> Callable[[list[T]], Awaitable[Sequence[R]]]:

@@ -14,7 +14,7 @@ from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Delivered, Outcome
 from tollbridge.domain.people import KNOWN_FOR
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
-from tollbridge.services import clock, guarding
+from tollbridge.services import clock, connecting, guarding
 from tollbridge.services.asking import claim_questions
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
@@ -110,6 +110,8 @@ async def settle(
         entries = [Entry(each.run_id, each.fence, done=_remembered(each)) for each in kept if each.done is not None]
         await write(connection, vault, runs, entries)
         changes, working = await apply(connection, runs, kept, limits, faring) if kept else ({}, [])
+    if working:
+        await connecting.go_on(db)
     for credential in working:
         await _release(db, credential, max(each.now for each in settlements))
     return [changes.get(each.run_id) for each in settlements]
@@ -148,6 +150,7 @@ async def sweep(db: Database, now: datetime) -> int:
 
     Runs that are held for a cause that is gone are queued again.
     """
+    await connecting.go_on(db)
     async with db.hot() as connection:
         reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED, HoldReason.PAUSED)
         await rows.release_held(connection, await claims.wrongly_held(connection), reasons, now)
