@@ -21,8 +21,6 @@ from tollbridge.settings import Settings
 ENTITY_OPTIONS: Mapping[str, type[Options]] = {"Bill": BillOptions}
 """The options that integrations of an entity type share, whatever the system."""
 
-CHOICES = "choices"
-"""The key of an option's schema that names the things in the system of which it has the ids."""
 _ACCOUNT_FILTER = "accountFilter"
 
 
@@ -169,25 +167,13 @@ def option_values(system_name: str, option: str) -> list[dict[str, str]]:
 
     Raises Invalid for a system or an option that there is not.
     """
-    return [{"id": name, "label": name} for name in _names(_schema_of(find(system_name, "systemName"), option))]
-
-
-def choices_of(destination: Destination, option: str) -> str | None:
-    """The kind of things in the system of which the option has the ids, None where it has none.
-
-    Raises Invalid for an option that there is not.
-    """
-    return _schema_of(destination, option).get(CHOICES)
-
-
-def _schema_of(destination: Destination, option: str) -> Mapping[str, Any]:
+    destination = find(system_name, "systemName")
     entity_types = destination.connector.entity_types
     layers = [layer for name in entity_types for _, layer in option_layers(destination, name)]
     known = {each["name"]: each["schema"] for layer in layers for each in options_of(layer)}
     if option not in known:
         raise _unknown_option(option, list(known))
-    found: Mapping[str, Any] = known[option]
-    return found
+    return [{"id": name, "label": name} for name in _names(known[option])]
 
 
 def _names(schema: Mapping[str, Any]) -> list[str]:

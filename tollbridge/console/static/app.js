@@ -22,6 +22,7 @@ function copyText(text) {
 
 function wake(root) {
   for (const button of root.querySelectorAll("[data-copy], button[data-dialog]")) button.hidden = false;
+  for (const button of root.querySelectorAll("dialog button[data-choose]")) button.firstChild.textContent = "Use";
 }
 wake(document);
 
@@ -94,7 +95,7 @@ async function openSheet(link) {
   sayKeys(sheet);
   wake(sheet);
   sheet.showModal();
-  sheet.querySelector("input")?.focus();
+  sheet.querySelector("input:not([type=hidden])")?.focus();
 }
 
 // An id that was looked up goes into its field: in place of what stands there, or among it.
@@ -122,7 +123,7 @@ sheet.addEventListener("input", () => { clearTimeout(typing); typing = setTimeou
 sheet.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearTimeout(typing);
-  if (await search()) sheet.querySelector("#found a, #found [data-choose]")?.click();
+  if (await search()) sheet.querySelector("#found a:not([data-choose])")?.click();
 });
 sheet.addEventListener("keydown", (event) => {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
