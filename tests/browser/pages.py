@@ -31,6 +31,7 @@ LISTS = (
     "/mappings",
     "/mappings/new",
     "/mappings/import",
+    "/choices?system=STRIPE_TEST&kind=Customer",
     "/events",
     "/alerts",
     "/users",

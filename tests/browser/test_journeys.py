@@ -113,6 +113,25 @@ def test_a_condition_is_tried_while_it_is_typed(tab: Tab) -> None:
     assert tab.wrong == []
 
 
+def test_a_customer_is_looked_up_while_words_are_typed_and_stands_in_the_field(tab: Tab) -> None:
+    account = json.loads(tab.demo.cli("runs", "list", "--failed", "--json").splitlines()[0])["accountId"]
+    page = tab.open(f"/mappings/new?entity=Account&id={account}&system=Stripe&table=Customer")
+    page.get_by_role("link", name="Look up a customer").click()
+    dialog = page.get_by_role("dialog", name="Look up a customer")
+    expect(dialog.get_by_role("status")).to_contain_text("found")
+    label = dialog.locator("#found a").first.inner_text()
+    id = dialog.locator("#found code").first.inner_text()
+    dialog.get_by_role("searchbox").press_sequentially(id)
+    expect(dialog.get_by_role("status")).to_contain_text("1 found")
+    assert Axe().run(page, options=RULES).response["violations"] == []
+    dialog.get_by_role("link", name=label).click()
+    expect(dialog).to_have_count(0)
+    field = page.get_by_label("External id")
+    expect(field).to_have_value(id)
+    expect(field).to_be_focused()
+    assert tab.wrong == []
+
+
 def test_pages_are_reached_by_keys_alone(tab: Tab) -> None:
     page = tab.open("/")
     page.keyboard.press("g")

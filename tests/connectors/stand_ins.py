@@ -70,6 +70,11 @@ class World:
         async with self.session.post(f"{self.url}/_admin/clock", json={"forward_seconds": days * 86_400}) as answer:
             assert answer.status == 200, await answer.text()
 
+    async def limit(self, **given: Any) -> None:
+        """Change what the vendor allows, and how far its search lags."""
+        async with self.session.post(f"{self.url}/_admin/limits", json=given) as answer:
+            assert answer.status == 200, await answer.text()
+
     async def pay(self, invoice: str) -> None:
         """Let the customer pay what is owed, at the vendor."""
         async with self.session.post(f"{self.url}/_admin/payments", json={"invoice": invoice}) as answer:

@@ -21,8 +21,9 @@ from tests.connectors.driver import Crash, Driver
 from tests.connectors.stand_ins import world_of
 from tests.connectors.transcripts import Transcript, shown, shown_outcome, steps_of, transcripts_of
 from tollbridge.connectors.base import Connector, all_connectors
+from tollbridge.domain.choices import Asked
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.flows import Delivered, Outcome, Reply, Request, Step, Subject
+from tollbridge.domain.flows import Delivered, Found, Outcome, Reply, Request, Step, Subject
 from tollbridge.domain.notifications import Schedule
 
 CONNECTORS = list(all_connectors().values())
@@ -100,6 +101,31 @@ def test_systems_are_told_apart_and_twins_share_their_mappings(connector: Connec
         assert all(system.base_url.startswith("https://") for system in connector.systems)
     else:
         assert [system.base_url for system in connector.systems] == [""]
+
+
+# Choices
+
+
+@each_connector
+def test_what_options_have_ids_of_can_be_asked_for(connector: Connector) -> None:
+    schemas = connector.config.model_json_schema(by_alias=True)["properties"].values()
+    named = [schema["choices"] for schema in schemas if "choices" in schema]
+    assert [kind for kind in named if kind not in connector.choices] == []
+    mapped = {table for tables in connector.mapping_tables.values() for table in tables}
+    assert set(connector.choices) <= {*named, *mapped}
+
+
+OFFERS = [(connector, kind) for connector in VENDORS for kind in connector.choices]
+
+
+@pytest.mark.parametrize(("connector", "kind"), OFFERS, ids=lambda value: named(value) or str(value))
+@pytest.mark.parametrize("words", ["", "a", "acme", "a'b\\", "ä@x.example", "x" * 200])
+async def test_choices_are_read_whatever_the_words(connector: Connector, kind: str, words: str) -> None:
+    async with world_of(connector) as world:
+        driver = Driver(connector, world.perform, Subject("Choices", kind, 1, "none"))
+        assert await driver.run(connector.choices[kind](Asked(kind, words))) == Found(())
+    assert driver.steps
+    assert not any(step.request.writes for step in driver.steps)
 
 
 # Conversations

@@ -8,9 +8,10 @@ import pytest
 
 from tests.oauth.connector import connector
 from tollbridge.domain import json_text
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Reply
-from tollbridge.domain.oauth import FINAL, read_reply
+from tollbridge.domain.oauth import FINAL, only_tenant, read_reply, tenant_of, with_tenant
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
 GRANT = {"refreshToken": "r-1", "accessToken": "a-1", "extra": {}}
@@ -44,3 +45,19 @@ def test_a_token_that_lives_for_ever_is_kept_like_any_other(lifetime: object) ->
     assert not isinstance(found, Fault)
     assert found[0]["refreshToken"] == "r-2"
     assert datetime.fromisoformat(found[0]["refreshAt"]) > NOW + timedelta(minutes=30)
+
+
+def test_a_tenant_needs_no_choice_where_it_is_the_only_one_or_the_one_before() -> None:
+    one, two = Thing("1", "One"), Thing("2", "Two")
+    assert only_tenant([one], None) == one
+    assert only_tenant([one, two], None) is None
+    assert only_tenant([one, two], "2") == two
+    # The check refuses it, as it opens another than before.
+    assert only_tenant([one, two], "3") == one
+
+
+def test_the_tenant_stands_beside_what_else_is_kept_of_a_grant() -> None:
+    chosen = with_tenant({"accessToken": "a", "extra": {"realmId": "7"}}, "2")
+    assert chosen == {"accessToken": "a", "extra": {"realmId": "7", "tenantId": "2"}}
+    assert tenant_of(chosen) == "2"
+    assert tenant_of(None) is None

@@ -6,6 +6,7 @@ import asyncio
 import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,13 @@ import pytest
 from tests.e2e.stage import Process, Stage, set_up, until
 from tests.oauth.connector import installed
 from tests.oauth.vendor import CLIENT_ID, CLIENT_SECRET, Strongbox, strongbox
+from tollbridge.domain import json_text
+from tollbridge.domain.errors import Conflict, Invalid
 from tollbridge.domain.runs import RunState
-from tollbridge.services import credentials, integrations, oauth
+from tollbridge.services import clock, credentials, integrations, oauth, runs
 from tollbridge.services.accounts import ACCOUNTS
+from tollbridge.services.credentials import Saved
+from tollbridge.services.oauth import Begun, Finished
 from tollbridge.settings import Settings
 from tollbridge.store import embedded, migrate
 
@@ -40,7 +45,8 @@ async def at_strongbox(dsn: str, home: Path, **settings: Any) -> AsyncIterator[t
     (home / "plugin").mkdir()
     with installed(home / "plugin") as path:
         async with strongbox(**settings) as vendor:
-            variables = {"PYTHONPATH": path, "TOLLBRIDGE_VENDOR_URLS": f"STRONGBOX={vendor.url}"}
+            urls = f"STRONGBOX={vendor.url},STRONGHOLD={vendor.url}"
+            variables = {"PYTHONPATH": path, "TOLLBRIDGE_VENDOR_URLS": urls}
             async with set_up(dsn, home, **variables) as stage:
                 yield stage, vendor
 
@@ -167,3 +173,112 @@ async def test_a_token_that_the_vendor_ends_before_its_time_is_renewed_once(data
         (run,) = await stage.ended(1)
         assert run["state"] == "delivered"
         assert sum(vendor.used.values()) == 1
+        async with stage.parts.db.transaction() as tx:
+            steps = (await runs.run_log(tx, "o1", run["id"])).steps
+        assert [(step.name, step.kind, step.status) for step in steps] == [
+            ("Create invoice", "write", 200),
+            ("Refresh the token", "token", 200),
+            ("Read it back", "read", 200),
+        ]
+
+
+async def test_every_exchange_stands_in_the_log_of_its_run_without_a_secret(database_url: str, tmp_home: Path) -> None:
+    async with at_strongbox(database_url, tmp_home) as (stage, vendor):
+        await stage.start_worker()
+        id = await connect(stage, vendor, accounts=0)
+        vendor.revoke()
+        checked = await credentials.check(stage.parts, stage.caller, id)
+        assert checked.record["status"] == "INVALID"
+        async with stage.parts.db.transaction() as tx:
+            found = (await runs.list_runs(tx, "o1", credential_id=id, ascending=True)).data
+            logs = [(await runs.run_log(tx, "o1", each.id)).steps for each in found]
+        told = [[(step.name, step.status, (step.fault or {}).get("code")) for step in steps] for steps in logs]
+        assert told == [
+            [("Redeem the code", 200, None), ("Whose is it", 200, None)],
+            [("Whose is it", 401, "strongbox.401"), ("Refresh the token", 400, "oauth.grant_refused")],
+        ]
+        (first, *_), _ = logs
+        assert first.request["form"]["grant_type"] == "authorization_code"
+        shown = json_text.dump([[step.request, step.reply, step.fault] for steps in logs for step in steps])
+        assert not any(secret in shown for secret in ("at-", "rt-", "code-", CLIENT_SECRET))
+
+
+async def begun(stage: Stage, **more: Any) -> Saved:
+    body = {"destination": "stronghold", "name": "Books", "clientId": CLIENT_ID, "clientSecret": CLIENT_SECRET}
+    saved = await credentials.create(stage.parts, stage.caller, body | more)
+    assert saved.begun is not None
+    return saved
+
+
+async def come_back(stage: Stage, vendor: Strongbox, begun: Begun | None) -> Finished:
+    assert begun is not None
+    return await oauth.finish(stage.parts, stage.caller, vendor.consent(begun.url))
+
+
+async def test_of_several_tenants_a_person_chooses_one_and_the_credential_waits_until_then(
+    database_url: str, tmp_home: Path
+) -> None:
+    async with at_strongbox(database_url, tmp_home) as (stage, vendor):
+        vendor.companies += [{"id": "co_2", "name": "Beta Books"}]
+        await stage.start_worker()
+        saved = await begun(stage)
+        done = await come_back(stage, vendor, saved.begun)
+        assert done.run.state is RunState.SKIPPED
+        assert done.run.note == "It opens 2: Acme Books, Beta Books. Choose one at the credential."
+        assert done.credential["status"] == "WAITING"
+        assert [each["id"] for each in done.credential["tenants"]] == ["co_1", "co_2"]
+        await oauth.forget(stage.parts.db, clock.now() + timedelta(days=1))
+        with pytest.raises(Invalid, match="which it does not open"):
+            await oauth.choose_tenant(stage.parts, stage.caller, saved.record.id, {"tenantId": "co_3"})
+        chosen = await oauth.choose_tenant(stage.parts, stage.caller, saved.record.id, {"tenantId": "co_2"})
+        assert chosen.run.state is RunState.DELIVERED, chosen.run.error
+        assert (chosen.credential["status"], chosen.credential["tenant_name"]) == ("VALID", "Beta Books")
+        assert chosen.credential["tenants"] is None
+        with pytest.raises(Conflict, match="waits for no choice"):
+            await oauth.choose_tenant(stage.parts, stage.caller, saved.record.id, {"tenantId": "co_1"})
+        # Whoever reconnects it wants the same again.
+        again = await come_back(stage, vendor, await oauth.begin(stage.parts, stage.caller, saved.record.id))
+        assert again.run.state is RunState.DELIVERED, again.run.error
+        assert again.credential["tenant_name"] == "Beta Books"
+        vendor.companies.pop()
+        other = await come_back(stage, vendor, await oauth.begin(stage.parts, stage.caller, saved.record.id))
+        assert other.run.fault_code == "credential.other_tenant"
+
+
+async def test_the_only_tenant_is_taken_at_once_and_none_is_said_to_be_none(database_url: str, tmp_home: Path) -> None:
+    async with at_strongbox(database_url, tmp_home) as (stage, vendor):
+        await stage.start_worker()
+        done = await come_back(stage, vendor, (await begun(stage)).begun)
+        assert (done.run.state, done.credential["tenant_name"]) == (RunState.DELIVERED, "Acme Books")
+        vendor.companies.clear()
+        none = await come_back(stage, vendor, (await begun(stage)).begun)
+        assert none.run.fault_code == "oauth.no_tenant"
+
+
+async def test_a_reconnect_forgets_an_end_that_the_vendor_does_not_name(database_url: str, tmp_home: Path) -> None:
+    async with at_strongbox(database_url, tmp_home) as (stage, vendor):
+        await stage.start_worker()
+        saved = await begun(stage, dtExpiry="2030-01-01T00:00:00Z")
+        first = await come_back(stage, vendor, saved.begun)
+        assert first.credential["expires_at"] is not None
+        again = await come_back(stage, vendor, await oauth.begin(stage.parts, stage.caller, saved.record.id))
+        assert again.credential["expires_at"] is None
+
+
+async def test_an_integration_gets_its_credential_also_where_the_check_takes_long(
+    database_url: str, tmp_home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with at_strongbox(database_url, tmp_home) as (stage, vendor):
+        await stage.start_worker()
+        body = {"destination": "stronghold", "entityType": "Bill", "name": "Invoices"}
+        made = await integrations.create(stage.parts.db, stage.caller, body)
+        saved = await begun(stage)
+        way = await oauth.begin(stage.parts, stage.caller, saved.record.id, integration_id=made.record.id)
+        monkeypatch.setattr(oauth, "CHECK_PATIENCE", timedelta())
+        await come_back(stage, vendor, way)
+
+        async def is_connected() -> bool:
+            found = await integrations.retrieve(stage.parts.db, stage.caller, made.record.id)
+            return found.record["credential_id"] == saved.record.id and found.standing.authorized
+
+        await until(is_connected)

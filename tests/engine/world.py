@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -14,6 +14,7 @@ from pydantic import BaseModel, SecretStr
 from tollbridge.connectors.base import Connector, Delivery, Limits, Sending, System
 from tollbridge.domain.billing import Account, Bill
 from tollbridge.domain.changes import ASK, Correction, Earlier
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.conversation import (
     Entry,
     LedgerKey,
@@ -244,6 +245,9 @@ class World:
     correction: Correction = ASK
     corrects: bool = True
     driver: type[Drive] = Drive
+
+    async def take_tenant(self, tenants: Sequence[Thing]) -> bool:
+        raise AssertionError("this vendor has no tenants")
 
     async def token(self, instead_of: Token | None) -> Held | Refused:
         raise NotImplementedError("this vendor is not connected by OAuth")

@@ -13,10 +13,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic.alias_generators import to_camel
 
 from tollbridge.connectors.base import Connector, Delivery, Limits, Sending, System, all_connectors
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.errors import Fault, FaultKind
-from tollbridge.domain.flows import Checked, Delivered, Flow, Reply, Request, Step
+from tollbridge.domain.flows import Checked, Delivered, Flow, Found, Reply, Request, Step
 from tollbridge.domain.integrations import Options
-from tollbridge.domain.oauth import OAuth
+from tollbridge.domain.oauth import TENANT, OAuth
 
 SYSTEM = System(
     key="STRONGBOX",
@@ -98,13 +99,45 @@ connector = Connector(
 )
 
 
+def authorize_tenant(request: Request, _: Client, sending: Sending) -> Request:
+    assert sending.token is not None
+    headers = [("Authorization", f"Bearer {sending.token.access}"), ("Realm", "realm 7")]
+    if TENANT in sending.token.extra:
+        headers.append(("Tenant", sending.token.extra[TENANT]))
+    return replace(request, headers=(*request.headers, *headers))
+
+
+def tenants() -> Flow:
+    reply = yield Step("Which companies", Request("GET", "/connections"), key="companies")
+    return Found(tuple(Thing(each["id"], each["name"]) for each in reply.json))
+
+
+several = replace(
+    connector,
+    key="stronghold",
+    title="Stronghold",
+    systems=(replace(SYSTEM, key="STRONGHOLD", title="Stronghold", mapping_system="Stronghold"),),
+    authorize=authorize_tenant,
+    oauth=OAuth(
+        authorize_url="https://login.stronghold.example/authorize",
+        token_url="https://login.stronghold.example/token",
+        scopes=("offline_access", "invoices"),
+        client=lambda credential: (credential.client_id, credential.client_secret.get_secret_value()),
+        tenants=tenants,
+    ),
+)
+"""Another one, Stronghold: one consent may open several companies, and it does not say how long it lasts."""
+
+
 @contextmanager
 def installed(folder: Path) -> Iterator[str]:
     """Installed as somebody else's package is; gives the PYTHONPATH under which processes find it."""
     dist = folder / "strongbox-1.0.dist-info"
     dist.mkdir()
     (dist / "METADATA").write_text("Metadata-Version: 2.1\nName: strongbox\nVersion: 1.0\n")
-    (dist / "entry_points.txt").write_text(f"[tollbridge.connectors]\nstrongbox = {__name__}:connector\n")
+    (dist / "entry_points.txt").write_text(
+        f"[tollbridge.connectors]\nstrongbox = {__name__}:connector\nstronghold = {__name__}:several\n"
+    )
     sys.path.insert(0, str(folder))
     all_connectors.cache_clear()
     try:

@@ -30,7 +30,8 @@ class Strongbox:
     grace: bool = False
     url: str = ""
     at_refresh: Callable[[], None] = lambda: None
-    company: dict[str, str] = field(default_factory=lambda: {"id": "co_1", "name": "Acme Books"})
+    companies: list[dict[str, str]] = field(default_factory=lambda: [{"id": "co_1", "name": "Acme Books"}])
+    """What a consent opens; without a Tenant requests are about the first."""
     codes: dict[str, dict[str, str]] = field(default_factory=dict)
     access: dict[str, float] = field(default_factory=dict)
     refresh: set[str] = field(default_factory=set)
@@ -80,7 +81,13 @@ class Strongbox:
         return web.json_response(answer)
 
     async def read_company(self, request: web.Request) -> web.Response:
-        return web.json_response(self.company) if self._known(request) else _no("token", 401)
+        if not self._known(request):
+            return _no("token", 401)
+        id = request.headers.get("Tenant", self.companies[0]["id"])
+        return web.json_response(next(each for each in self.companies if each["id"] == id))
+
+    async def list_companies(self, request: web.Request) -> web.Response:
+        return web.json_response(self.companies) if self._known(request) else _no("token", 401)
 
     async def read_invoice(self, request: web.Request) -> web.Response:
         return web.json_response({}) if self._known(request) else _no("token", 401)
@@ -110,6 +117,7 @@ async def strongbox(**settings: Any) -> AsyncIterator[Strongbox]:
     app = web.Application()
     app.router.add_post("/token", vendor.token)
     app.router.add_get("/company", vendor.read_company)
+    app.router.add_get("/connections", vendor.list_companies)
     app.router.add_post("/invoices", vendor.create)
     app.router.add_get("/invoices/{id}", vendor.read_invoice)
     runner = web.AppRunner(app)

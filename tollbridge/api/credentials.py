@@ -70,6 +70,13 @@ async def connect_credential(parts: TheParts, caller: MayUseCredentials, id: str
     return Json(_begun(begun))
 
 
+@router.post("/{id}/tenant", openapi_extra=described(oauth.TENANT, extension=True))
+async def choose_tenant(parts: TheParts, caller: MayUseCredentials, id: str, body: Body) -> Json:
+    """Choose one of the `tenants` that the consent opens, where it opens several; the credential is then checked."""
+    done = await oauth.choose_tenant(parts, caller, id, body)
+    return Json(_credential(done.credential) | {"checkRunId": done.run.id})
+
+
 def _begun(begun: Begun) -> dict[str, Any]:
     return {"authorizeUrl": begun.url, "dtAuthorizeUntil": timestamp(begun.expires_at)}
 
@@ -90,4 +97,5 @@ def _credential(record: Record) -> dict[str, Any]:
         dtChecked=timestamp(record["checked_at"]),
         tenantId=tenant.partition(":")[2] if tenant else None,
         tenantName=record["tenant_name"],
+        tenants=record["tenants"],
     )

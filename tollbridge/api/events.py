@@ -13,6 +13,7 @@ from tollbridge.api.wire import (
     Json,
     Many,
     MayDeliver,
+    MayMap,
     MayRead,
     MayWriteBilling,
     Order,
@@ -23,12 +24,13 @@ from tollbridge.api.wire import (
     listed,
     timestamp,
 )
+from tollbridge.domain.choices import Suggestion
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.event_input import EVENT
 from tollbridge.domain.event_types import Category, type_of
 from tollbridge.domain.events import message_of
 from tollbridge.domain.fields import one_of
-from tollbridge.services import events, mending
+from tollbridge.services import events, mending, suggestions
 from tollbridge.services.events import LatestOfGroup
 from tollbridge.services.mending import Figures, Progress, Stuck
 from tollbridge.store.events import Filters, Stored
@@ -149,6 +151,21 @@ async def look_at_event_group(parts: TheParts, caller: MayRead, id: str) -> Json
     return Json(_stuck(await mending.look(parts.db, caller, id)))
 
 
+@router.get("/{id}/group/suggestions", openapi_extra=BARE)
+async def suggest_mappings(parts: TheParts, caller: MayMap, id: str, runId: str | None = None) -> Json:
+    """For what lacks a mapping in the group, the one thing in the system with the same e-mail address, else the same
+    name; only where it is the only one. Nothing is mapped: give those that you accept to `mend`.
+
+    The system is asked live, for at most 500 accounts. Where that takes longer than ten seconds the answer is 202; ask
+    again with the `runId` that it names.
+    """
+    found = await suggestions.look(parts, caller, id, runId)
+    told = {"compared": found.compared, **({"runId": found.run.id} if found.run else {})}
+    if found.found is None:
+        return Json(told, status_code=202)
+    return Json({**told, "suggestions": [_suggestion(each) for each in found.found]})
+
+
 @router.post("/{id}/group/mend", openapi_extra=described(mending.BODY, extension=True, optional=True))
 async def mend_event_group(parts: TheParts, caller: MayDeliver, id: str, body: Body) -> Json:
     """Write the mappings, enable the integration where it is disabled, and send what failed and was held, paced.
@@ -207,6 +224,17 @@ def _stuck(found: Stuck) -> dict[str, Any]:
         **_figures(found.figures),
         **({"missing": found.cause.missing} if found.cause.missing else {}),
         **({"mendingId": found.under_way} if found.under_way else {}),
+    }
+
+
+def _suggestion(found: Suggestion) -> dict[str, Any]:
+    return {
+        "m3terEntity": found.ours.entity,
+        "m3terId": found.ours.id,
+        "name": found.ours.name,
+        "externalId": found.thing.id,
+        "externalName": found.thing.label,
+        "evidence": found.evidence,
     }
 
 

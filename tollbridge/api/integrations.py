@@ -13,16 +13,18 @@ from tollbridge.api.wire import (
     Json,
     MayConfigure,
     MayDeliver,
+    MayMap,
     MayRead,
     Paging200,
     TheParts,
+    Words,
     described,
     entity,
     listed,
     timestamp,
 )
 from tollbridge.domain.runs import RunStatus
-from tollbridge.services import dispatch, guarding, integrations, previews, systems
+from tollbridge.services import choices, dispatch, guarding, integrations, previews, systems
 from tollbridge.services.dispatch import InScope
 from tollbridge.services.guarding import Month, Waiting
 from tollbridge.services.integrations import Integration, Standing, Trouble
@@ -70,8 +72,45 @@ async def available_auth(caller: MayRead, systemName: str, entityType: str) -> J
 
 @router.get("/values/{systemName}/{configOption}")
 async def option_values(caller: MayRead, systemName: str, configOption: str) -> Json:
-    """What the option can be set to, where it is one of a few names."""
+    """What the option can be set to, where it is one of a few names. Where it has ids of things in the system, its
+    schema names their kind as `choices`: these are asked for there."""
     return Json(systems.option_values(systemName, configOption))
+
+
+@router.get("/choices/{systemName}/{kind}", openapi_extra=BARE)
+async def list_choices(
+    parts: TheParts,
+    caller: MayMap,
+    systemName: str,
+    kind: str,
+    search: Words = "",
+    integrationCredentialsId: str | None = None,
+    integrationConfigId: str | None = None,
+) -> Json:
+    """What the system has of a kind (a table of mappings such as `Customer`, or what the schema of an option names as
+    `choices`), with these words, asked live by a worker in at most ten seconds; at most 50, the latest without words.
+
+    Asked with the credential named, or that of the integration named, else with one for the system that works.
+    """
+    answer = await choices.look(
+        parts,
+        caller,
+        systems.find(systemName, "systemName"),
+        kind,
+        search,
+        credential_id=integrationCredentialsId,
+        integration_id=integrationConfigId,
+    )
+    assert answer.found is not None
+    return Json(
+        {
+            "choices": [{"id": each.id, "label": each.label} for each in answer.found.things],
+            "more": answer.found.more,
+            "integrationCredentialsId": answer.credential.id,
+            "tenantName": answer.credential["tenant_name"],
+            "runId": answer.run.id,
+        }
+    )
 
 
 @router.get("/entity/{entityType}")

@@ -159,6 +159,11 @@ COMPONENTS: Mapping[str, Schema] = {
             **_AUDIT,
             **_texts("name type destination status error tenantId tenantName"),
             "dtChecked": _MOMENT,
+            "tenants": {
+                "type": "array",
+                "items": _object(_texts("id label")),
+                "description": "What the consent opens, where a person has to choose one of it.",
+            },
             "dtExpiry": {**_MOMENT, "description": "When it ends, where somebody knows: people are told before."},
         },
         "id",

@@ -125,6 +125,8 @@ class Paging:
     token: str | None
 
 
+Words = Annotated[str, Query(max_length=200, description="Words to look for. An extension.")]
+
 NextToken = Annotated[str | None, Query(alias="nextToken")]
 
 

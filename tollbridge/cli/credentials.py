@@ -9,7 +9,9 @@ from typing import Annotated, Any
 
 import typer
 
+from tollbridge.cli import completing
 from tollbridge.cli.common import AsJson, Exit, complain
+from tollbridge.cli.named import id_of
 from tollbridge.cli.output import put, put_json, put_rows
 from tollbridge.cli.profiles import DEFAULT, ProfileOption, read_profile
 from tollbridge.domain.errors import Invalid
@@ -76,6 +78,35 @@ def list_(profile: ProfileOption = DEFAULT, as_json: AsJson = False) -> None:
 
     found = Client(read_profile(profile)).pages("integrationcredentials")
     put_rows(found, COLUMNS, as_json=as_json, empty="There are no credentials. Make one: tollbridge credentials create")
+
+
+@app.command()
+def tenant(
+    credential: Annotated[str, typer.Argument(help="Its id or name.", autocompletion=completing.credentials)],
+    chosen: Annotated[str | None, typer.Argument(help="Id of the tenant; without it what there is is listed.")] = None,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Choose what a credential opens, where a person's consent at the vendor opens several.
+
+    Example: tollbridge credentials tenant Books 7b1c…
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    id = id_of(client, "integrationcredentials", "credential", credential, "the credential")
+    if chosen is None:
+        offered = client.get("integrationcredentials", id).get("tenants") or []
+        put_rows(offered, {"id": "Id", "label": "Called"}, as_json=as_json, empty="It waits for no choice of a tenant.")
+        return
+    made = client.call("POST", "integrationcredentials", id, "tenant", body={"tenantId": chosen})
+    if as_json:
+        put_json(made)
+    else:
+        put(f"{made['id']}\t{made['status']}\t{made.get('tenantName') or ''}")
+    if made["status"] != "VALID":
+        complain(made.get("error") or "It is still being checked.", f"See: tollbridge runs show {made['checkRunId']}")
+        raise typer.Exit(Exit.FAILED)
 
 
 def secret_field(client: Any, system: str) -> str:

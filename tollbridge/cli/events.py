@@ -146,6 +146,9 @@ def mend(
     mappings: Annotated[
         Path | None, typer.Option(help="A CSV file with the columns m3terId and externalId: what is missing.")
     ] = None,
+    suggest: Annotated[
+        bool, typer.Option("--suggest", help="Also map what has one match by e-mail address or name; asks first.")
+    ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Do not wait for the end.")] = False,
     profile: ProfileOption = DEFAULT,
@@ -156,6 +159,9 @@ def mend(
     Ctrl-C ends only the display; tollbridge events mending --stop the sending. Exit code 0 where all is delivered, 6
     where some still fail, are held, or it was stopped.
 
+    With --suggest the system is asked for customers with the same e-mail address or name; only what matches one alone
+    is suggested, and nothing is mapped before you say so.
+
     Example: tollbridge events mend 0199… --mappings customers.csv
     """
     from tollbridge.cli.client import Client
@@ -163,6 +169,9 @@ def mend(
     client = Client(read_profile(profile))
     found = client.get("events", event, "group")
     given = read_mappings(mappings) if mappings else []
+    if suggest:
+        mapped = {each["m3terId"] for each in given}
+        given += [each for each in _accepted(client, event, yes=yes) if each["m3terId"] not in mapped]
     if not yes:
         lacking = f", {len(found['unmapped'])} lack a mapping in {found['missing']}" if found["unmapped"] else ""
         say(f"{found['failedRuns']} failed, {found['heldRuns']} are held{lacking}; {len(given)} mappings are given.")
@@ -171,6 +180,23 @@ def mend(
     confirm(f"Send {count}{in_brackets(found['totals'])}?{enabling}", yes=yes)
     begun = client.call("POST", "events", event, "group", "mend", body={"mappings": given} if given else {})
     _follow(client, begun, wait=not detach, as_json=as_json)
+
+
+def _accepted(client: Client, event: str, *, yes: bool) -> list[dict[str, str]]:
+    """The suggestions for the group, each shown with its evidence, where the person accepts them all."""
+    found = client.get("events", event, "group", "suggestions")
+    while "suggestions" not in found:
+        time.sleep(POLL)
+        found = client.get("events", event, "group", "suggestions", runId=found["runId"])
+    suggested = found["suggestions"]
+    for each in suggested:
+        say(
+            f"  {each['m3terId']} ({each['name']}) is {each['externalId']} ({each['externalName']}): {each['evidence']}"
+        )
+    say(f"{found['compared']} were looked for, {len(suggested)} have one match.")
+    if suggested and not yes:
+        confirm(f"Map these {len(suggested)}?", yes=False)
+    return [{name: each[name] for name in ("m3terId", "externalId")} for each in suggested]
 
 
 @app.command()

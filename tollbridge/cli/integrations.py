@@ -194,6 +194,34 @@ def _ask(held: dict[str, Any]) -> HeldChoice:
     return HeldChoice(typer.prompt("Send it in order, or drop it?", type=Choice(list(HeldChoice)), err=True))
 
 
+@app.command()
+def choices(
+    system: Annotated[str, typer.Argument(help="The system that is asked, such as stripe-test.")],
+    kind: Annotated[str, typer.Argument(help="What is looked for there, such as Customer or TaxRate.")],
+    words: Annotated[str, typer.Argument(help="Words in its name; without them the latest.")] = "",
+    credential: Annotated[
+        str | None, typer.Option(help="Ask with this one: its id or name.", autocompletion=completing.credentials)
+    ] = None,
+    profile: ProfileOption = DEFAULT,
+    as_json: AsJson = False,
+) -> None:
+    """Look up ids in a system, for options and mappings. A worker asks it live; nothing is changed.
+
+    Example: tollbridge integrations choices stripe-test Customer acme
+    """
+    from tollbridge.cli.client import Client
+
+    client = Client(read_profile(profile))
+    opens = id_of(client, "integrationcredentials", "credential", credential, "--credential") if credential else None
+    found = client.get("integrationconfigs", "choices", system, kind, search=words, integrationCredentialsId=opens)
+    if as_json:
+        put_json(found)
+        return
+    put_rows(found["choices"], {"id": "Id", "label": "Called"}, as_json=False, empty="There are none with these words.")
+    if found["more"]:
+        say("There are more: name more words.")
+
+
 @app.command("continue")
 def continue_(
     integration: Named,

@@ -16,6 +16,7 @@ from pydantic import BaseModel
 from tollbridge import connectors
 from tollbridge.domain.billing import Bill
 from tollbridge.domain.changes import ASK, Correction, Earlier
+from tollbridge.domain.choices import Asked
 from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Flow, Reply, Request
 from tollbridge.domain.integrations import Mappings, Options
@@ -112,6 +113,9 @@ class Connector:
     deliver: Callable[[Any], Flow]
     check: Callable[[System], Flow]
     redact: frozenset[str] = field(default=frozenset())
+    choices: Mapping[str, Callable[[Asked], Flow]] = field(default_factory=dict)
+    """How to ask for things there from which a person chooses, by the vendor's name of their kind: a table of
+    `mapping_tables`, or what an option names in its schema as `choices`. Each flow reads and returns `Found`."""
     corrects: bool = False
     """Whether `deliver` knows what to do about documents of an earlier version, and of a deleted bill."""
     errors: tuple[KnownError, ...] = ()

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Response
 
 from tollbridge.console import charts, forms
 from tollbridge.console.charts import Chart
+from tollbridge.console.choices import place_of
 from tollbridge.console.forms import Field
 from tollbridge.console.integrations import tile_of
 from tollbridge.console.visit import Form, MayConfigure, MayDeliver, MayRead, Visit, trying
@@ -251,6 +252,7 @@ async def _form(
         entity_type=entity_type,
         entity_types=destination.connector.entity_types,
         panels=panels,
+        place_of=place_of,
         sent=sent,
         kept={"name": "", "credential": ""} | kept | sent,
         usable=await _credentials(visit, destination.system.key),

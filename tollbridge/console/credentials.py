@@ -15,7 +15,8 @@ from tollbridge.console.visit import Form, MayUseCredentials, Visit, trying
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.notifications import SYSTEM as WEBHOOK
 from tollbridge.domain.runs import HoldReason, RunState
-from tollbridge.services import credentials, integrations, oauth, overview, systems
+from tollbridge.services import connecting, credentials, integrations, oauth, overview, systems
+from tollbridge.services.oauth import Finished
 from tollbridge.services.overview import HeldGroup
 from tollbridge.services.systems import Destination
 from tollbridge.store import integrations as integration_rows
@@ -115,12 +116,32 @@ async def connect_credential(visit: MayUseCredentials, id: str) -> Response:
 async def come_back(visit: MayUseCredentials) -> Response:
     """A person is back from the vendor."""
     done = await oauth.finish(visit.parts, visit.caller, dict(visit.request.query_params))
+    return await _connected(visit, done)
+
+
+@router.post("/credentials/{id}/tenant")
+async def choose_tenant(visit: MayUseCredentials, id: str) -> Response:
+    """Take one of the tenants that the consent opens."""
+    form = await visit.form()
+    async with trying() as again:
+        done = await oauth.choose_tenant(visit.parts, visit.caller, id, {"tenantId": form.text("tenant")})
+    if again.refusal:
+        return await _details(visit, id, refusal=again.refusal)
+    return await _connected(visit, done)
+
+
+async def _connected(visit: Visit, done: Finished) -> Response:
+    """How far the connection is: it works, waits for a choice, is being checked and goes on by itself, or failed."""
     path, name = f"/credentials/{done.credential.id}", done.credential["name"]
+    if done.credential["tenants"]:
+        return visit.go(path, f"Choose what {name} opens.")
+    if not done.run.state.ended:
+        then = " The integration uses it as soon as it works." if done.integration_id else ""
+        return visit.go(path, f"{name} is still being checked; this goes on by itself.{then}")
     if done.run.state is not RunState.DELIVERED:
-        reason = done.run.error or "it is still being checked."
-        return visit.go(path, f"{name} is not connected: {reason}")
+        return visit.go(path, f"{name} is not connected: {done.run.error or done.run.note}")
     if done.integration_id:
-        await _use(visit, done.integration_id, done.credential.id)
+        await connecting.go_on(visit.parts.db)
         path = f"/configurations/{done.integration_id}"
     return visit.go(path, f"{name} is connected.")
 

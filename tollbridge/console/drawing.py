@@ -64,7 +64,7 @@ def _environment() -> Environment:
         auto_reload=False,
     )
     made.globals.update(query=query, status=status, static=_address, hue=hue, monogram=monogram)
-    made.filters.update(json=highlighted, markdown=markdown, title_of=title_of, plain=plain)
+    made.filters.update(json=highlighted, markdown=markdown, title_of=title_of, words=words, plain=plain)
     return made
 
 
@@ -89,6 +89,11 @@ def monogram(title: str) -> str:
 def title_of(name: str) -> str:
     """An enum's word in title case: `AWAITING_RETRY` is `Awaiting retry`."""
     return name.replace("_", " ").capitalize()
+
+
+def words(name: str) -> str:
+    """A name in capitals as words: `TaxRate` is `Tax rate`."""
+    return title_of(re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name))
 
 
 def plain(value: Any) -> str:

@@ -25,6 +25,8 @@ class Field:
     value: str
     default: str = ""
     choices: tuple[str, ...] = ()
+    kind_there: str = ""
+    """The kind of things in the system of which it has the ids, where it can be asked for them."""
 
     @property
     def input(self) -> str:
@@ -53,6 +55,7 @@ def _field(option: Mapping[str, Any], values: Mapping[str, Any]) -> Field:
         "" if kind == PASSWORD else _written(kind, value),
         _written(kind, option.get("default")),
         choices,
+        option["schema"].get("choices", ""),
     )
 
 

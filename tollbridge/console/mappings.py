@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 from fastapi import APIRouter, Response
 
 from tollbridge.console.accounts import ACCOUNT, known_accounts
+from tollbridge.console.choices import place_of
 from tollbridge.console.visit import Form, MayMap, MayRead, Visit, local, trying
 from tollbridge.domain.errors import FaultKind, NotFound, Refusal
 from tollbridge.domain.fields import printable
@@ -71,12 +72,15 @@ async def new_mapping(
     id: str = "",
     system: str = "",
     table: str = "",
+    external: str = "",
+    integration: str = "",
     next: str = "",
     run: str = "",
     q: str = "",
 ) -> Response:
     """First which of ours, then which of theirs; a run that failed for want of a mapping says both but the id."""
     kept = {"entity": entity, "id": id, "system": system, "table": table, "next": next}
+    kept |= {"external": external, "integration": integration}
     if run:
         kept = await _missing_in(visit, run) | {"next": next or f"/runs/{run}"}
     for name, value in {**kept, "q": q}.items():
@@ -106,10 +110,12 @@ async def create_mapping(visit: MayMap) -> Response:
 
 
 @router.get("/mappings/{id}/edit")
-async def edit_mapping(visit: MayMap, id: str, next: str = "") -> Response:
+async def edit_mapping(visit: MayMap, id: str, next: str = "", external: str = "") -> Response:
+    """With `external`, that id stands in the form in place of the present one."""
+    printable(external, "external")
     record = await EXTERNAL_MAPPINGS.retrieve(visit.parts.db, visit.caller, id)
     kept = {name: str(record.body.get(field) or "") for name, field in FIELDS.items()}
-    return await _form(visit, kept | {"next": next}, record=record)
+    return await _form(visit, kept | {"next": next} | ({"external": external} if external else {}), record=record)
 
 
 @router.post("/mappings/{id}/edit")
@@ -164,6 +170,7 @@ async def _form(
     return visit.page(
         "mapping-form.html",
         400 if refusal else 200,
+        look_up=_look_up(kept, record),
         record=record,
         kept=kept,
         back=back,
@@ -174,6 +181,17 @@ async def _form(
         refusal=refusal,
         at=next((name for name, field in FIELDS.items() if refusal and refusal.field == field), ""),
     )
+
+
+def _look_up(kept: Mapping[str, str], record: Record | None) -> str:
+    """The page on which the external id is looked up in the system; empty where it cannot be asked."""
+    found = next((each for each in systems.destinations() if each.system.mapping_system == kept["system"]), None)
+    if found is None or kept["table"] not in found.connector.choices:
+        return ""
+    page = f"/mappings/{record.id}/edit" if record else "/mappings/new"
+    query = {name: value for name, value in kept.items() if value and name not in ("external", "csrf", "version")}
+    there = f"{page}?{urlencode(query)}&external="
+    return place_of(found.system.key, kept["table"], "field-external", next=there, integration=kept["integration"])
 
 
 async def _missing_in(visit: Visit, run_id: str) -> dict[str, str]:

@@ -6,17 +6,26 @@ import re
 
 from fastapi import APIRouter, Response
 
-from tollbridge.console.visit import MayDeliver, MayRead, Visit, trying
+from tollbridge.console.visit import Form, MayDeliver, MayRead, Visit, trying
+from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Invalid, Refusal
 from tollbridge.domain.fields import shown
-from tollbridge.services import mending
+from tollbridge.services import mending, suggestions
+from tollbridge.services.suggestions import Suggested
 
 router = APIRouter()
 
 
 @router.get("/events/{id}/mend")
-async def ask(visit: MayDeliver, id: str) -> Response:
-    return await _form(visit, id)
+async def ask(visit: MayDeliver, id: str, suggest: str = "", run: str = "") -> Response:
+    """The form; with `suggest` also what may be accepted, asked of the system, or read from the run that asked it."""
+    if not suggest or not visit.may(Permission.MAP):
+        return await _form(visit, id)
+    async with trying() as again:
+        found = await suggestions.look(visit.parts, visit.caller, id, run or None)
+    if again.refusal:
+        return await _form(visit, id, refusal=again.refusal)
+    return await _form(visit, id, suggested=found)
 
 
 @router.post("/events/{id}/mend")
@@ -24,6 +33,8 @@ async def begin(visit: MayDeliver, id: str) -> Response:
     form = await visit.form()
     async with trying() as again:
         given = _mappings(form.text("mappings"))
+        mapped = {each["m3terId"] for each in given}
+        given += [each for each in await _accepted(visit, id, form) if each["m3terId"] not in mapped]
         begun = await mending.start(visit.parts.db, visit.caller, id, {"mappings": given} if given else {})
     if again.refusal:
         return await _form(visit, id, sent=form.text("mappings"), refusal=again.refusal)
@@ -42,7 +53,27 @@ async def stop(visit: MayDeliver, id: str) -> Response:
     return visit.go(f"/mendings/{id}", "It is stopped; what is left can be mended again.")
 
 
-async def _form(visit: Visit, id: str, *, sent: str | None = None, refusal: Refusal | None = None) -> Response:
+async def _accepted(visit: Visit, id: str, form: Form) -> list[dict[str, str]]:
+    """The suggestions that were ticked, as the system answered them."""
+    ticked = set(form.all("accept"))
+    if not ticked:
+        return []
+    found = await suggestions.look(visit.parts, visit.caller, id, form.text("asked"))
+    return [
+        {"m3terId": each.ours.id, "externalId": each.thing.id}
+        for each in found.found or ()
+        if f"{each.ours.id} {each.thing.id}" in ticked
+    ]
+
+
+async def _form(
+    visit: Visit,
+    id: str,
+    *,
+    sent: str | None = None,
+    suggested: Suggested | None = None,
+    refusal: Refusal | None = None,
+) -> Response:
     return visit.page(
         "mend.html",
         400 if refusal else 200,
@@ -50,6 +81,8 @@ async def _form(visit: Visit, id: str, *, sent: str | None = None, refusal: Refu
         stuck=await mending.look(visit.parts.db, visit.caller, id),
         in_flight=mending.IN_FLIGHT,
         sent=sent,
+        suggested=suggested,
+        most_compared=suggestions.MOST,
         refusal=refusal,
     )
 

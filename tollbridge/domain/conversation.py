@@ -26,6 +26,8 @@ class StepKind(StrEnum):
     LOOK_UP = "look-up"
     ATTEMPT = "attempt"
     """One attempt to deliver a notification."""
+    TOKEN = "token"  # noqa: S105
+    """An exchange of the credential's grant for a token, by which the requests after it are let in."""
     ERROR = "error"
     """Not an exchange: an error of our own, with its traceback."""
 

@@ -18,6 +18,7 @@ from typing import Any, TypeAlias
 
 from tollbridge.domain import json_text
 from tollbridge.domain.changes import Offer
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.errors import Fault
 
 Params: TypeAlias = Mapping[str, Any]
@@ -237,7 +238,33 @@ class Previewed:
     shown: Mapping[str, Any]
 
 
-Outcome: TypeAlias = Delivered | Skipped | Withdrawn | NeedsChoice | Checked | Fault | Previewed
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What there is of what was asked for; `more` where that is not all."""
+
+    things: tuple[Thing, ...]
+    more: bool = False
+
+    @property
+    def shown(self) -> Mapping[str, Any]:
+        """As it is kept."""
+        told = [{"id": each.id, "label": each.label, "marks": dict(each.marks)} for each in self.things]
+        return {"things": told, "more": self.more}
+
+    @classmethod
+    def read(cls, shown: Mapping[str, Any]) -> Found:
+        things = tuple(Thing(each["id"], each["label"], each["marks"]) for each in shown["things"])
+        return cls(things, bool(shown["more"]))
+
+
+@dataclass(frozen=True, slots=True)
+class ManyTenants:
+    """The consent opens several tenants, of which a person chooses one before the check goes on."""
+
+    tenants: tuple[Thing, ...]
+
+
+Outcome: TypeAlias = Delivered | Skipped | Withdrawn | NeedsChoice | Checked | Fault | Previewed | Found | ManyTenants
 Flow: TypeAlias = Generator[Step | Pause, Reply, Outcome]
 
 

@@ -150,6 +150,13 @@ OAUTH_DELETED = KnownError(
     Mender.INTEGRATION,
     "Give the integration another credential.",
 )
+OAUTH_NO_TENANT = KnownError(
+    "oauth.no_tenant",
+    FaultKind.INVALID,
+    "The person consented, but to nothing that the vendor would let Tollbridge into.",
+    Mender.INTEGRATION,
+    "Connect the credential again and choose a company there.",
+)
 OAUTH_UNAVAILABLE = KnownError(
     "oauth.unavailable",
     FaultKind.UNAVAILABLE,
@@ -267,6 +274,7 @@ COMMON = (
     OAUTH_DELETED,
     OAUTH_UNAVAILABLE,
     OAUTH_BUSY,
+    OAUTH_NO_TENANT,
     CONFIGURATION_INVALID,
     ACCOUNT_FILTER,
     DISABLED,

@@ -5,18 +5,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
 
 from tollbridge.domain import known_errors
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.errors import Fault
-from tollbridge.domain.flows import NoReply, Reply, Request
+from tollbridge.domain.flows import Flow, NoReply, Reply, Request
 
 GRANT = "oauth"
 """The name under which the grant lies among the sealed fields of a credential; no connector's field has it."""
+TENANT = "tenantId"
+"""The name under which the tenant that was chosen is kept beside the token."""
 MARGIN = timedelta(minutes=1)
 """A token is refreshed so long before it expires, or a quarter of its lifetime where that is shorter."""
 
@@ -41,6 +44,9 @@ class OAuth:
     `client` reads client id and secret from the credential; they go to the token endpoint as HTTP Basic, or in the form
     where `basic` is false. `extra` are more parameters of the redirect; `callback` names values of the callback, and
     `reply` fields of the token reply, that are kept beside the token, such as QuickBooks' realmId.
+    Where one consent may open several tenants, `tenants` is a flow that reads them with the new token and returns
+    `Found`; their ids are those that
+    `check` answers, and its steps have other keys. The one that was chosen is kept beside the token as `TENANT`.
     `refresh_lifetime` is how long a refresh token lives where the reply's field `refresh_expires_in` does not say it.
     """
 
@@ -52,6 +58,7 @@ class OAuth:
     extra: tuple[tuple[str, str], ...] = ()
     callback: tuple[str, ...] = ()
     reply: tuple[str, ...] = ()
+    tenants: Callable[[], Flow] | None = None
     refresh_lifetime: timedelta | None = None
     refresh_expires_in: str = "refresh_token_expires_in"
 
@@ -107,6 +114,26 @@ def refusal_of(grant: Mapping[str, Any] | None) -> Fault | None:
         return known_errors.OAUTH_GRANT_REFUSED.fault(grant["refused"])
     if "code" not in grant and not grant.get("refreshToken") and "accessToken" not in grant:
         return known_errors.OAUTH_NO_REFRESH_TOKEN.fault("There is no refresh token.")
+    return None
+
+
+def tenant_of(grant: Mapping[str, Any] | None) -> str | None:
+    """The tenant that was chosen."""
+    found: str | None = (grant or {}).get("extra", {}).get(TENANT)
+    return found
+
+
+def with_tenant(grant: Mapping[str, Any], id: str) -> dict[str, Any]:
+    """The grant, whose requests are for that tenant."""
+    return {**grant, "extra": {**grant.get("extra", {}), TENANT: id}}
+
+
+def only_tenant(tenants: Sequence[Thing], known: str | None) -> Thing | None:
+    """The tenant that needs no choice: the one that the credential opened before, or the only one; None where a person
+    must choose. A credential that opened another one before is refused by its check, whichever is taken."""
+    same = [each for each in tenants if each.id == known]
+    if same or known or len(tenants) == 1:
+        return (same or list(tenants))[0]
     return None
 
 

@@ -8,7 +8,17 @@ from enum import StrEnum
 
 from tollbridge.domain.changes import Offer
 from tollbridge.domain.errors import FAULTS, Fault, FaultKind, Retry
-from tollbridge.domain.flows import Checked, Delivered, NeedsChoice, Outcome, Previewed, Skipped, Withdrawn
+from tollbridge.domain.flows import (
+    Checked,
+    Delivered,
+    Found,
+    ManyTenants,
+    NeedsChoice,
+    Outcome,
+    Previewed,
+    Skipped,
+    Withdrawn,
+)
 from tollbridge.domain.known_errors import NEEDS_CHOICE, OTHER_TENANT, TOO_LONG
 from tollbridge.domain.notifications import Schedule, wait_after
 from tollbridge.domain.retry import LONGEST_LIMITED, backoff, limited_wait
@@ -22,6 +32,8 @@ class Flow(StrEnum):
     """Take back what stands of a bill that was deleted."""
     CHECK = "check"
     PREVIEW = "preview"
+    ASK = "ask"
+    """Ask for things there from which a person chooses."""
     NOTIFY = "notify"
     """Carry a notification to a webhook."""
 
@@ -207,6 +219,10 @@ class Change:
     offers: tuple[Offer, ...] = ()
 
 
+_NAMED = 5
+"""Tenants that a note names."""
+
+
 def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: float, limits: RunLimits) -> Change:
     """What follows from the outcome of a run. `jitter` lies in [0, 1)."""
     match result:
@@ -233,6 +249,13 @@ def advance(run: RunFacts, result: Outcome | Paused, now: datetime, jitter: floa
             )
         case Previewed():
             return Change(RunState.DELIVERED, run.attempt, note="Nothing was written: this was a preview.")
+        case Found():
+            found = f"{len(result.things)}{' and more' if result.more else ''} found."
+            return Change(RunState.DELIVERED, run.attempt, note=found)
+        case ManyTenants():
+            named = ", ".join(each.label for each in result.tenants[:_NAMED])
+            note = f"It opens {len(result.tenants)}: {named}. Choose one at the credential."
+            return Change(RunState.SKIPPED, run.attempt, note=note)
         case Paused():
             return Change(RunState.WAITING, run.attempt, due_at=result.until, note=result.reason)
     return _after_fault(run, result, now, jitter, limits)
@@ -255,7 +278,7 @@ def _after_fault(run: RunFacts, fault: Fault, now: datetime, jitter: float, limi
             credential_error=fault.message,
             credential_invalid=refused,
         )
-    if run.flow is Flow.PREVIEW:
+    if run.flow in (Flow.PREVIEW, Flow.ASK):
         return Change(RunState.FAILED, run.attempt, fault=_final(fault))
     retry = fault.rule.retry
     if run.schedule is not None and retry is Retry.BACKOFF:

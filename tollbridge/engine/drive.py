@@ -7,7 +7,7 @@ the world stands in `Port`: a clock, the lease, permits, the network and the rec
 from __future__ import annotations
 
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -18,10 +18,13 @@ from pydantic import ValidationError
 from tollbridge.connectors.base import Connector, Delivery, Sending, read_credential
 from tollbridge.domain import known_errors
 from tollbridge.domain.changes import Choice, Offer
+from tollbridge.domain.choices import Asked, Thing
 from tollbridge.domain.conversation import Entry, Intent, LedgerStep, StepDone, StepKind, StepState, ledger_key
 from tollbridge.domain.doubt import Guarantees, absent_counts_at, effect_of, leaves_doubt, plan_write
 from tollbridge.domain.errors import Fault, FaultKind
 from tollbridge.domain.flows import (
+    Found,
+    ManyTenants,
     NeedsChoice,
     NoReply,
     Outcome,
@@ -34,10 +37,10 @@ from tollbridge.domain.flows import (
     idempotency_key,
 )
 from tollbridge.domain.integrations import read_layer
-from tollbridge.domain.oauth import GRANT, Token
+from tollbridge.domain.oauth import GRANT, Token, tenant_of
 from tollbridge.domain.runs import Flow, Paused
 from tollbridge.engine.redact import Redactor, secrets_of
-from tollbridge.services.oauth import Held, Refused
+from tollbridge.services.oauth import Exchange, Held, Refused
 from tollbridge.services.work import Claimed
 
 BLOCK_WITHOUT_WORD = timedelta(seconds=1)
@@ -69,6 +72,9 @@ class Port(Protocol):
 
     async def token(self, instead_of: Token | None) -> Held | Refused:
         """The token of the credential, refreshed in time; another one where the vendor did not take the one named."""
+
+    async def take_tenant(self, tenants: Sequence[Thing]) -> bool:
+        """Keep the tenant that needs no choice beside the token, or else what there is to choose from."""
 
 
 class Stop(Exception):
@@ -124,7 +130,8 @@ class Drive:
         Raises whatever a connector's bug raises: `incident` then says what becomes of the run.
         """
         try:
-            return self._before_corrections() or await self._converse(self._flow())
+            flow = self._flow()
+            return self._before_corrections() or await self._choose_tenant() or await self._converse(flow)
         except Stop as stop:
             return stop.result
 
@@ -165,6 +172,9 @@ class Drive:
         self._redactor = Redactor(connector.redact, secrets_of(self._credential), self._longest_body)
         if run.flow is Flow.CHECK:
             return connector.check(self._system)
+        if run.flow is Flow.ASK:
+            asked = Asked.read(run.config)
+            return connector.choices[asked.of](asked)
         assert run.bill is not None
         try:
             config = read_layer(connector.config, run.config)
@@ -207,6 +217,19 @@ class Drive:
         if run.correction.choice is Choice.LEAVE:
             return Skipped(f"left as it is: {reason}")
         return NeedsChoice(reason, (Offer(Choice.LEAVE, "Leave what stands there as it is."),))
+
+    async def _choose_tenant(self) -> Outcome | None:
+        """What ends a check before it began: the consent opens several tenants, or none; None where one is known."""
+        oauth = self._connector.oauth
+        known = tenant_of(self._run.secrets.get(GRANT))
+        if self._run.flow is not Flow.CHECK or oauth is None or oauth.tenants is None or known:
+            return None
+        found = await self._converse(oauth.tenants())
+        if not isinstance(found, Found):
+            return found
+        if not found.things:
+            return known_errors.OAUTH_NO_TENANT.fault(f"The consent opens nothing in {self._system.title}.")
+        return None if await self._port.take_tenant(found.things) else ManyTenants(found.things)
 
     async def _converse(self, flow: Generator[Step | Pause, Reply, Outcome]) -> Outcome:
         try:
@@ -343,13 +366,13 @@ class Drive:
         self._check_working_time()
         key = idempotency_key(run.tenant, write.subject, step.key, write.epoch) if write else None
         shown = self._redactor.request_text(step.request, key)
-        seq = self._next_seq()
         async with port.permit() as blocked:
             if blocked:
                 raise Stop(self._blocked(blocked))
             if self._connector.oauth and (refused := await self._find_token()):
                 raise Stop(refused)
             refused = None
+            seq = self._next_seq()
             started, began = port.now(), port.monotonic()
             if write:
                 await self._record(
@@ -363,6 +386,8 @@ class Drive:
                 # A vendor may end a token before its time. Once in a run: a second refusal is about something else.
                 self._renewed = True
                 refused = await self._find_token(instead_of=self._token)
+                if self.done:
+                    await self._record(None)
                 if refused is None:
                     answer = await self._send(step.request, Sending(key, started, self._token))
                     fault = self._fault(step, answer)
@@ -404,6 +429,8 @@ class Drive:
     async def _find_token(self, instead_of: Token | None = None) -> Fault | None:
         """Why none is to be had, or None."""
         found = await self._port.token(instead_of)
+        if found.exchange:
+            await self._end(self._shown_exchange(found.exchange))
         self.sealed = found.sealed or self.sealed
         if isinstance(found, Refused):
             return found.fault
@@ -412,6 +439,23 @@ class Drive:
             secrets = [*secrets_of(self._credential), found.token.access]
             self._redactor = Redactor(self._connector.redact, secrets, self._longest_body)
         return None
+
+    def _shown_exchange(self, exchange: Exchange) -> StepDone:
+        seq = self._next_seq()
+        return StepDone(
+            seq,
+            f"token:{seq}",
+            exchange.name,
+            StepKind.TOKEN,
+            self._run.attempt,
+            exchange.started_at,
+            exchange.completed_at,
+            "",
+            exchange.request_shown,
+            status=exchange.status,
+            reply_shown=exchange.reply_shown,
+            fault=_shown(exchange.fault) if exchange.fault else None,
+        )
 
     def _fault(self, step: Step, answer: Reply | NoReply) -> Fault | None:
         if isinstance(answer, NoReply):

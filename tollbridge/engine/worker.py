@@ -27,6 +27,7 @@ from pgqueuer.adapters.persistence.queries import Queries
 from pgqueuer.models import Job
 
 from tollbridge.connectors.base import System, connector_of
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.conversation import Entry, StepDone
 from tollbridge.domain.errors import Fault, Refusal
 from tollbridge.domain.flows import NoReply, Outcome, Reply, Request
@@ -41,7 +42,7 @@ from tollbridge.engine.permits import Share
 from tollbridge.engine.preview import Preview
 from tollbridge.engine.tokens import Tokens
 from tollbridge.engine.tracing import tracing_of
-from tollbridge.outbound.http import WEBHOOK, Http
+from tollbridge.outbound.http import WEBHOOK, Http, Policy
 from tollbridge.services import (
     bringing_back,
     clock,
@@ -92,6 +93,10 @@ FORGET = timedelta(hours=1)
 """How often a worker asks whether it is time to forget what is past its time."""
 CHECK = timedelta(minutes=1)
 """How often a worker asks whether it is time to look for credentials that are to be checked."""
+ASKED = Policy(timedelta(seconds=8))
+"""A person waits for what a question finds, for ten seconds."""
+LONGEST_QUESTION = timedelta(minutes=1)
+"""The working time of a question with many requests."""
 PUBLISH = timedelta(seconds=5)
 """How often what was counted is added to the sums; a killed worker loses as much."""
 
@@ -290,7 +295,10 @@ class Worker:
             return await self._close(run, Settlement(run.run_id, run.fence, fault, timedelta(), clock.now(), 0.0))
         driver = Preview if run.flow is Flow.PREVIEW else Drive
         line = _Line(self, run, connector.system(run.system))
-        drive = driver(run, connector, line, self._limits.working_time, self._settings.longest_body)
+        working_time = self._limits.working_time
+        if run.flow is Flow.ASK:
+            working_time = min(working_time, LONGEST_QUESTION)
+        drive = driver(run, connector, line, working_time, self._settings.longest_body)
         try:
             return await self._end(run, drive, await drive.run())
         except TRANSIENT:
@@ -454,8 +462,9 @@ class Worker:
     async def _send_notification(self, request: Request) -> Reply | NoReply:
         return await self._http.perform("", request, WEBHOOK)
 
-    async def send(self, system: System, request: Request) -> Reply | NoReply:
-        return await self._http.perform(self._settings.vendor_urls.get(system.key, system.base_url), request)
+    async def send(self, system: System, request: Request, policy: Policy | None) -> Reply | NoReply:
+        url = self._settings.vendor_urls.get(system.key, system.base_url)
+        return await self._http.perform(url, request, policy)
 
 
 class _Line:
@@ -488,10 +497,13 @@ class _Line:
         return kept
 
     async def send(self, request: Request) -> Reply | NoReply:
-        return await self._worker.send(self._system, request)
+        return await self._worker.send(self._system, request, ASKED if self._run.flow is Flow.ASK else None)
 
     async def token(self, instead_of: Token | None) -> Held | Refused:
         return await self._worker.tokens.get(self._run, instead_of)
+
+    async def take_tenant(self, tenants: Sequence[Thing]) -> bool:
+        return await self._worker.tokens.take_tenant(self._run, tenants)
 
 
 def _patient(call: Callable[[list[T]], Awaitable[Sequence[R]]]) -> Callable[[list[T]], Awaitable[Sequence[R]]]:

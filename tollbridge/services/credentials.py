@@ -67,7 +67,7 @@ BODY = Shape(
 _KEPT = ("name", "destinationId", "dtExpiry")
 
 _ANSWERED = (
-    "id dtCreated createdBy dtLastModified lastModifiedBy status error dtChecked tenantId tenantName checkRunId"
+    "id dtCreated createdBy dtLastModified lastModifiedBy status error dtChecked tenantId tenantName checkRunId tenants"
 ).split()
 """Fields of our answers, which come back when a client changes what it has read; ignored."""
 

@@ -5,7 +5,7 @@ The network is the workers': what comes back from the vendor starts a check that
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +14,9 @@ from tollbridge.connectors.base import read_credential
 from tollbridge.domain import json_text
 from tollbridge.domain import oauth as rules
 from tollbridge.domain.audit import Action
+from tollbridge.domain.choices import Thing
 from tollbridge.domain.errors import Conflict, Fault, Forbidden, Invalid
-from tollbridge.domain.fields import Shape, did_you_mean
+from tollbridge.domain.fields import Shape, did_you_mean, required, shown, text
 from tollbridge.domain.integrations import CredentialStatus
 from tollbridge.domain.known_errors import OAUTH_DELETED
 from tollbridge.domain.oauth import GRANT, OAuth, Token
@@ -43,6 +44,7 @@ PATIENCE = timedelta(minutes=10)
 CHECK_PATIENCE = timedelta(seconds=10)
 
 
+TENANT = Shape({"tenantId": required(text(least=1, most=500))})
 CONNECT = Shape({})
 """The body of a connection has fields of the system alone."""
 
@@ -65,12 +67,27 @@ class Finished:
 
 
 @dataclass(frozen=True, slots=True)
+class Exchange:
+    """What was asked of the vendor's token endpoint for a run, and what it said, as the run log shows it."""
+
+    name: str
+    started_at: datetime
+    completed_at: datetime
+    request_shown: str
+    status: int | None
+    reply_shown: str | None
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
 class Held:
-    """A token that need not be refreshed before `until` (None: not known), and the sealed fields that it is from."""
+    """A token that need not be refreshed before `until` (None: not known), and the sealed fields that it is from.
+    `exchange` is set where it was got just now."""
 
     token: Token
     sealed: bytes
     until: datetime | None
+    exchange: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +96,7 @@ class Refused:
 
     fault: Fault
     sealed: bytes = b""
+    exchange: Exchange | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,14 +179,76 @@ async def finish(parts: Parts, caller: Caller, came: Mapping[str, str]) -> Finis
         kept = json_text.parse(parts.vault.open(redirect.sealed, _row(id)))
         extra = {name: came[name] for name in oauth.callback}
         grant = rules.code_grant(code, kept["verifier"], redirect_uri(parts), extra)
-        await rows.set_candidate(tx, caller.org_id, id, seal_fields(parts.vault, id, {**kept["fields"], GRANT: grant}))
+        sealed = seal_fields(parts.vault, id, {**kept["fields"], GRANT: grant})
+        await rows.set_candidate(tx, caller.org_id, id, sealed, for_integration=redirect.integration_id)
         await tokens.void(await raw(tx), caller.org_id, id)
         run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
-        await audit.note(tx, caller, Action.REPLACE_SECRET, "Credential", id, after={"checkRunId": run_id})
+        await audit.note(tx, caller, Action.REPLACE_SECRET, "Credential", id, after=_told(run_id, redirect))
     run = await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
     async with parts.db.transaction() as tx:
         record = await load(tx, credentials, caller.org_id, id, "credential")
     return Finished(record, run, redirect.integration_id)
+
+
+async def choose_tenant(parts: Parts, caller: Caller, id: str, body: Any) -> Finished:
+    """Take one of the tenants that the consent opens; the credential is checked for it and then works.
+
+    Raises Conflict where there is nothing to choose, Invalid for a tenant that is not among them.
+    """
+    chosen = TENANT.check(body)["tenantId"]
+    async with parts.db.transaction() as tx:
+        record = await load(tx, credentials, caller.org_id, id, "credential", lock=True)
+        offered = record["tenants"] or []
+        if not offered or record["candidate"] is None:
+            raise Conflict(
+                "oauth.no_choice",
+                f"{record['name']} waits for no choice of a tenant.",
+                "Connect it; where the consent opens several, you choose then.",
+            )
+        if chosen not in [each["id"] for each in offered]:
+            known = ", ".join(f"{each['id']} ({each['label']})" for each in offered)
+            raise Invalid(
+                "oauth.tenant",
+                f"tenantId is {shown(chosen)}, which it does not open.",
+                f"It opens {known}.",
+                "tenantId",
+            )
+        await runs.need_worker(tx)
+        fields, grant = _split(open_fields(parts.vault, id, record["candidate"]))
+        sealed = seal_fields(parts.vault, id, {**fields, GRANT: rules.with_tenant(grant or {}, chosen)})
+        await rows.set_candidate(tx, caller.org_id, id, sealed, for_integration=record["for_integration"])
+        await tokens.void(await raw(tx), caller.org_id, id)
+        run_id = await runs.start_check(tx, caller, id, record["system"], clock.now())
+        after = {"tenantId": chosen, "checkRunId": run_id}
+        await audit.note(tx, caller, Action.UPDATE, "Credential", id, after=after)
+    run = await runs.wait_settled(parts.db, caller.org_id, run_id, CHECK_PATIENCE)
+    async with parts.db.transaction() as tx:
+        return Finished(await load(tx, credentials, caller.org_id, id, "credential"), run, record["for_integration"])
+
+
+async def take_tenant(db: Database, vault: Vault, key: tuple[str, str], tenants: Sequence[Thing]) -> bool:
+    """Keep the tenant that needs no choice beside the token of the credential, or else what there is to choose from;
+    answers whether one was taken."""
+    org_id, id = key
+    async with db.hot() as connection:
+        standing = await tokens.lock(connection, org_id, id)
+        if standing is None:
+            return False
+        sealed = standing.candidate or standing.secrets
+        fields, grant = _split(open_fields(vault, id, sealed))
+        taken = rules.only_tenant(tenants, standing.tenant_id)
+        if taken is None:
+            await tokens.offer_tenants(
+                connection, org_id, id, [{"id": each.id, "label": each.label} for each in tenants]
+            )
+            return False
+        sealed = seal_fields(vault, id, {**fields, GRANT: rules.with_tenant(grant or {}, taken.id)})
+        await tokens.replace_sealed(connection, org_id, id, sealed, candidate=standing.candidate is not None)
+        return True
+
+
+def _told(run_id: str, redirect: Redirect) -> dict[str, str]:
+    return {"checkRunId": run_id} | ({"integrationId": redirect.integration_id} if redirect.integration_id else {})
 
 
 def redirect_uri(parts: Parts) -> str:
@@ -199,7 +279,7 @@ async def lease(
         if fault is not None or grant is None:
             return Refused(fault or _deleted(), sealed)
         token = rules.usable(grant, now)
-        if token is not None and token != instead_of:
+        if token is not None and (instead_of is None or token.access != instead_of.access):
             return Held(token, sealed, rules.refresh_at(grant))
         if standing.until is not None and standing.until > now:
             return None

@@ -215,8 +215,8 @@ async def replay_in(tx: Tx, caller: Caller, run_id: str, *, ask_again: bool = Fa
     if run.flow is Flow.CHECK or run.integration_id is None or run.account_id is None:
         raise Conflict(
             "run.not_a_delivery",
-            f"Run {run_id} checked a credential; there is nothing to deliver again.",
-            "Check the credential again instead.",
+            f"Run {run_id} asked another system something; there is nothing to deliver again.",
+            "Ask again instead: check the credential, preview the bill, or search.",
         )
     target = await target_of(connection, caller.org_id, run.integration_id)
     await lanes.lock(connection, [target.lane(run.account_id)])

@@ -15,7 +15,7 @@ from tollbridge.domain import json_text
 from tollbridge.domain.conversation import StepDone
 from tollbridge.domain.errors import FaultKind
 from tollbridge.domain.events import Event, run_failed
-from tollbridge.domain.flows import Checked, Outcome, Previewed
+from tollbridge.domain.flows import Checked, Found, Outcome, Previewed
 from tollbridge.domain.notifications import Schedule
 from tollbridge.domain.runs import (
     Change,
@@ -90,7 +90,7 @@ async def apply(
         connection, [_settled(runs[each.run_id], each, changes[each.run_id]) for each in settlements], now
     )
     await ledger.finish(connection, _finished(runs, changes, now))
-    shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, Previewed)]
+    shown = [(each.run_id, each.result.shown) for each in settlements if isinstance(each.result, (Previewed, Found))]
     await previews.keep(connection, shown)
     disabled = await safety.keep(connection, tally, faring, limits, now)
     raised = {run_id: _event(runs[run_id], changes[run_id], now) for run_id in told}

@@ -14,7 +14,8 @@ from tollbridge.domain.errors import Fault
 from tollbridge.domain.flows import Checked, Delivered, Outcome
 from tollbridge.domain.people import KNOWN_FOR
 from tollbridge.domain.runs import Change, HoldReason, Paused, RunLimits
-from tollbridge.services import clock, guarding
+from tollbridge.services import clock, connecting, guarding
+from tollbridge.services.asking import claim_questions
 from tollbridge.services.claiming import Claimed, claim_due
 from tollbridge.services.previewing import claim_previews
 from tollbridge.services.recording import write
@@ -29,6 +30,7 @@ from tollbridge.store import (
     ledger,
     notifying,
     previews,
+    questions,
     recording,
     standing,
     users,
@@ -61,6 +63,8 @@ EVENTS_AT_ONCE = 1000
 PREVIEWS_AT_ONCE = 100
 PREVIEWS_KEPT = timedelta(days=7)
 """How long what a preview found can be read."""
+QUESTIONS_KEPT = timedelta(days=1)
+"""How long a question for things in another system is kept, with what it found."""
 FORGET_EVERY = timedelta(hours=12)
 FORGOTTEN_AT_ONCE = 1000
 JOB_LOG_KEPT = timedelta(hours=1)
@@ -77,6 +81,8 @@ async def claim(
         found = await claim_due(connection, vault, run_ids, worker_id, now, lease)
         if len(found) < len(run_ids):
             found += await claim_previews(connection, vault, run_ids, worker_id, now, lease)
+        if len(found) < len(run_ids):
+            found += await claim_questions(connection, vault, run_ids, worker_id, now, lease)
         return found
 
 
@@ -106,6 +112,8 @@ async def settle(
         entries = [Entry(each.run_id, each.fence, done=_remembered(each)) for each in kept if each.done is not None]
         await write(connection, vault, runs, entries)
         changes, working = await apply(connection, runs, kept, limits, faring) if kept else ({}, [])
+    if working:
+        await connecting.go_on(db)
     for credential in working:
         await _release(db, credential, max(each.now for each in settlements))
     return [changes.get(each.run_id) for each in settlements]
@@ -144,6 +152,7 @@ async def sweep(db: Database, now: datetime) -> int:
 
     Runs that are held for a cause that is gone are queued again.
     """
+    await connecting.go_on(db)
     async with db.hot() as connection:
         reasons = (HoldReason.DISABLED, HoldReason.UNAUTHORIZED, HoldReason.DISCONNECTED, HoldReason.PAUSED)
         await rows.release_held(connection, await claims.wrongly_held(connection), reasons, now)
@@ -155,8 +164,8 @@ async def sweep(db: Database, now: datetime) -> int:
 
 
 async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events: timedelta) -> None:
-    """Forget what is only of use for a while, in small transactions: the queue's own log, what previews found, bodies
-    in the run log, events by when they came in."""
+    """Forget what is only of use for a while, in small transactions: the queue's own log, what previews found,
+    questions, bodies in the run log, events by when they came in."""
     more = True
     while more:
         async with db.hot() as connection:
@@ -165,6 +174,10 @@ async def trim(db: Database, now: datetime, keep_bodies: timedelta, keep_events:
     while more:
         async with db.hot() as connection:
             more = await previews.forget(connection, now - PREVIEWS_KEPT, PREVIEWS_AT_ONCE)
+    more = True
+    while more:
+        async with db.hot() as connection:
+            more = await questions.forget(connection, now - QUESTIONS_KEPT, PREVIEWS_AT_ONCE)
     more = bool(keep_bodies)
     while more:
         async with db.hot() as connection:

@@ -11,7 +11,7 @@ from tollbridge.domain.search import Kind
 from tollbridge.store import records
 from tollbridge.store.db import Tx
 from tollbridge.store.records import Page, Record, RecordTable
-from tollbridge.store.schema import accounts, integrations
+from tollbridge.store.schema import accounts, external_mappings, integrations
 from tollbridge.store.search import Field
 
 ACCOUNT_FIELDS: Mapping[str, Field] = {
@@ -41,6 +41,21 @@ async def find(
         .with_for_update(key_share=True)
     )
     return [records.read(table, row) for row in await tx.execute(query)]
+
+
+async def several(tx: Tx, table: RecordTable, org_id: str, ids: Sequence[str]) -> list[Record]:
+    """The records with these ids, in their order."""
+    query = select(table).where(table.c.org_id == org_id, table.c.id.in_(ids)).order_by(table.c.id)
+    return [records.read(table, row) for row in await tx.execute(query)]
+
+
+async def mapped_to(tx: Tx, org_id: str, system: str, table: str, external_ids: Sequence[str]) -> set[str]:
+    """Those of the external ids to which something is mapped."""
+    c = external_mappings.c
+    query = select(c.external_id).where(
+        c.org_id == org_id, c.external_system == system, c.external_table == table, c.external_id.in_(external_ids)
+    )
+    return {row.external_id for row in await tx.execute(query)}
 
 
 async def page(

@@ -103,8 +103,10 @@ async def accept_credential(
     """The credential was checked with these secrets, and opens the tenant."""
     await connection.execute(
         "UPDATE credentials SET status = 'VALID', error = NULL, checked_at = $6, tenant = $3, tenant_name = $4,"
-        " secrets = $5, candidate = NULL, expires_at = coalesce(candidate_expires_at, expires_at),"
-        " candidate_expires_at = NULL WHERE org_id = $1 AND id = $2",
+        " secrets = $5, candidate = NULL, tenants = NULL, candidate_expires_at = NULL,"
+        # A new connection has an end of its own, or none that is known; before the first one a person may know it.
+        " expires_at = CASE WHEN candidate IS NULL OR tenant IS NULL THEN coalesce(candidate_expires_at, expires_at)"
+        " ELSE candidate_expires_at END WHERE org_id = $1 AND id = $2",
         *key,
         tenant,
         tenant_name,

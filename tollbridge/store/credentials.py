@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from sqlalchemy import select, update
+from sqlalchemy import null, select, update
 
 from tollbridge.domain import notifications
 from tollbridge.store.db import Connection, Tx
@@ -27,11 +27,29 @@ async def several(tx: Tx, org_id: str, ids: Sequence[str]) -> Mapping[str, Recor
     return {row.id: read(credentials, row) for row in await tx.execute(query)}
 
 
-async def set_candidate(tx: Tx, org_id: str, id: str, sealed: bytes | None) -> None:
-    """Keep a secret that is to be checked before it takes the place of the present one, or forget it."""
-    await tx.execute(
-        update(credentials).where(credentials.c.org_id == org_id, credentials.c.id == id).values(candidate=sealed)
+async def set_candidate(
+    tx: Tx, org_id: str, id: str, sealed: bytes | None, *, for_integration: str | None = None
+) -> None:
+    """Keep a secret that is to be checked before it takes the place of the present one, or forget it; `for_integration`
+    is the integration that gets the credential once it works."""
+    mine = update(credentials).where(credentials.c.org_id == org_id, credentials.c.id == id)
+    await tx.execute(mine.values(candidate=sealed, tenants=null(), for_integration=for_integration))
+
+
+async def connected_for(connection: Connection) -> list[tuple[str, str, str]]:
+    """(organization, credential, integration) where the integration waits for a credential that works by now."""
+    found = await connection.fetch(
+        "SELECT org_id, id, for_integration FROM credentials"
+        " WHERE for_integration IS NOT NULL AND status = 'VALID' AND candidate IS NULL"
     )
+    return [tuple(row) for row in found]
+
+
+async def has_its_integration(tx: Tx, org_id: str, id: str, integration_id: str) -> None:
+    """The integration has the credential, or cannot have it."""
+    c = credentials.c
+    mine = update(credentials).where(c.org_id == org_id, c.id == id, c.for_integration == integration_id)
+    await tx.execute(mine.values(for_integration=None))
 
 
 async def due_for_check(connection: Connection, before: datetime, limit: int) -> list[tuple[str, str, str]]:

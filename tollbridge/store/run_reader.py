@@ -8,7 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Row, func, or_, select, tuple_
 from sqlalchemy.dialects.postgresql import distinct_on
 
-from tollbridge.domain.runs import RunFilter, statuses
+from tollbridge.domain.runs import Flow, RunFilter, statuses
 from tollbridge.store.db import Tx
 from tollbridge.store.records import make_token, read_token
 from tollbridge.store.schema import run_payloads, run_snapshots, run_steps, runs
@@ -35,7 +35,8 @@ async def page(
 
 
 def _conditions(wanted: RunFilter) -> list[ColumnElement[bool]]:
-    conditions: list[ColumnElement[bool]] = []
+    # What is asked while somebody types is no news but of its credential.
+    conditions: list[ColumnElement[bool]] = [] if wanted.credential_id else [runs.c.flow != Flow.ASK]
     for name in ("entity_id", "destination_id", "integration_id", "credential_id", "event_id"):
         value = getattr(wanted, name)
         if value is not None:

@@ -131,7 +131,8 @@ async def add(connection: Connection, runs: Sequence[NewRun], now: datetime) -> 
 
 
 async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime) -> list[Mapping[str, Any]]:
-    """Lock and read those of the runs that may be claimed: due, or running with an expired lease; no previews."""
+    """Lock and read those of the runs that may be claimed: due, or running with an expired lease; no previews
+    and no questions."""
     # Found by their ids alone: by their state it would be all that wait for their turn.
     rows = await connection.fetch(
         """
@@ -140,7 +141,7 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
                lane, flow, state, attempt, fence, worked_seconds, started_at, decision::text AS decision,
                look_first OR EXISTS (SELECT FROM restores WHERE look_until > $2) AS look_first
         FROM locked
-        WHERE flow <> 'preview'
+        WHERE flow NOT IN ('preview', 'ask')
           AND ((state IN ('queued', 'waiting') AND due_at <= $2) OR (state = 'running'
             AND (lease_until <= $2 OR lease_until > $2 + interval '10 minutes')))
         ORDER BY id

@@ -206,6 +206,8 @@ credentials = _record(
     _col("candidate", LargeBinary, nullable=True),
     _when("expires_at", nullable=True),
     _when("candidate_expires_at", nullable=True),
+    Column("tenants", JSONB(none_as_null=True), nullable=True),
+    _id("for_integration", nullable=True),
     audited="Credential",
 )
 oauth_redirects = Table(

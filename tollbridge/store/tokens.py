@@ -6,11 +6,13 @@ replaced meanwhile.
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from sqlalchemy import delete, insert
 
+from tollbridge.domain import json_text
 from tollbridge.store.db import Connection, Tx
 from tollbridge.store.schema import oauth_redirects
 
@@ -22,7 +24,13 @@ class Standing:
     system: str
     secrets: bytes
     candidate: bytes | None
+    tenant: str | None
     until: datetime | None
+
+    @property
+    def tenant_id(self) -> str | None:
+        """The vendor's id of the tenant that it opened until now."""
+        return self.tenant.partition(":")[2] if self.tenant else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +49,8 @@ class Redirect:
 
 async def lock(connection: Connection, org_id: str, id: str) -> Standing | None:
     row = await connection.fetchrow(
-        "SELECT system, secrets, candidate, (SELECT until FROM token_leases WHERE org_id = $1 AND credential_id = $2)"
+        "SELECT system, secrets, candidate, tenant,"
+        " (SELECT until FROM token_leases WHERE org_id = $1 AND credential_id = $2)"
         " FROM credentials WHERE org_id = $1 AND id = $2 FOR UPDATE",
         org_id,
         id,
@@ -89,6 +98,27 @@ async def keep(
     )
 
 
+async def replace_sealed(connection: Connection, org_id: str, id: str, sealed: bytes, *, candidate: bool) -> None:
+    """Store the fields, in the candidate or as the secrets; when they expire stays."""
+    column = "candidate" if candidate else "secrets"
+    await connection.execute(
+        f"UPDATE credentials SET {column} = $3, tenants = NULL WHERE org_id = $1 AND id = $2",  # noqa: S608 fixed names
+        org_id,
+        id,
+        sealed,
+    )
+
+
+async def offer_tenants(connection: Connection, org_id: str, id: str, tenants: Sequence[Mapping[str, str]]) -> None:
+    """Keep what a person chooses from."""
+    await connection.execute(
+        "UPDATE credentials SET tenants = $3::text::jsonb WHERE org_id = $1 AND id = $2",
+        org_id,
+        id,
+        json_text.dump(list(tenants)),
+    )
+
+
 async def void(connection: Connection, org_id: str, id: str) -> None:
     """The grant is replaced: what an exchange that is under way brings is not kept."""
     await connection.execute(
@@ -119,7 +149,7 @@ async def forget(connection: Connection, now: datetime, before: datetime) -> lis
     await connection.execute("DELETE FROM oauth_redirects WHERE expires_at <= $1", now)
     rows = await connection.fetch(
         """
-        SELECT org_id, id FROM credentials c WHERE status = 'WAITING' AND updated_at <= $1
+        SELECT org_id, id FROM credentials c WHERE status = 'WAITING' AND updated_at <= $1 AND tenants IS NULL
         AND NOT EXISTS (SELECT FROM oauth_redirects r WHERE (r.org_id, r.credential_id) = (c.org_id, c.id))
         AND NOT EXISTS (SELECT FROM integrations i WHERE (i.org_id, i.credential_id) = (c.org_id, c.id))
         AND NOT EXISTS (

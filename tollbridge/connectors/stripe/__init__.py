@@ -7,7 +7,8 @@ from datetime import timedelta
 from importlib.resources import files
 
 from tollbridge.connectors.base import Connector, Limits, Sending, System
-from tollbridge.connectors.stripe.config import StripeCredential, StripeOptions
+from tollbridge.connectors.stripe.choices import customers, tax_rates
+from tollbridge.connectors.stripe.config import TAX_RATE, StripeCredential, StripeOptions
 from tollbridge.connectors.stripe.errors import ERRORS
 from tollbridge.connectors.stripe.faults import classify, replayed
 from tollbridge.connectors.stripe.flows import check, deliver
@@ -63,6 +64,7 @@ connector = Connector(
     replayed=replayed,
     deliver=deliver,
     check=check,
+    choices={"Customer": customers, TAX_RATE: tax_rates},
     corrects=True,
     redact=frozenset({"client_secret", "confirmation_secret"}),
     docs=files(__name__).joinpath("docs.md").read_text(encoding="utf-8"),

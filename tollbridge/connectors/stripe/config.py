@@ -22,6 +22,8 @@ from tollbridge.connectors.base import System
 from tollbridge.domain.integrations import Options
 
 _KEY = re.compile(r"(sk|rk)_(live|test)_[A-Za-z0-9_]+")
+TAX_RATE = "TaxRate"
+"""What Stripe calls the things of which an option has the ids."""
 _PLACE = re.compile(r"\{([^{}]*)\}")
 
 TEMPLATE_FIELDS = (
@@ -205,7 +207,8 @@ class StripeOptions(Options):
         dict[str, tuple[Annotated[str, Field(pattern=r"^txr_\w+$")], ...]],
         Field(
             description="With tax by rates: Stripe's exclusive tax rates (txr_…) by product code, else by line item "
-            "type, else by *. An empty list means no tax."
+            "type, else by *. An empty list means no tax.",
+            json_schema_extra={"choices": TAX_RATE},
         ),
     ] = Field(default_factory=dict)
     memo: Annotated[

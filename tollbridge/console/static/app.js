@@ -22,13 +22,19 @@ function copyText(text) {
 
 function wake(root) {
   for (const button of root.querySelectorAll("[data-copy], button[data-dialog]")) button.hidden = false;
+  for (const button of root.querySelectorAll("dialog button[data-choose]")) button.firstChild.textContent = "Use";
 }
 wake(document);
 
 let opener = null;
 document.addEventListener("click", async (event) => {
-  const target = event.target.closest("[data-copy], [data-dialog], [data-close], [data-sheet], [data-keys]");
+  const target = event.target.closest("[data-copy], [data-dialog], [data-close], [data-sheet], [data-keys], [data-choose]");
   if (!target) return;
+  if (target.dataset.choose !== undefined && sheet.contains(target)) {
+    event.preventDefault();
+    choose(target);
+    return;
+  }
   if (target.dataset.sheet) {
     if (event.ctrlKey || event.metaKey || event.shiftKey) return;
     event.preventDefault();
@@ -72,7 +78,13 @@ async function pageAt(address) {
 async function openSheet(link) {
   if (document.querySelector("dialog[open]")) return;
   opener = document.activeElement === document.body ? link : document.activeElement;
-  const part = (await pageAt(link.href))?.getElementById("sheet");
+  const address = new URL(link.href);
+  // What is looked up is asked with what the form says at present.
+  for (const name of link.dataset.sheet === "choices" ? ["credential", "integration"] : []) {
+    const value = document.getElementById(`field-${name}`)?.value;
+    if (value) address.searchParams.set(name, value);
+  }
+  const part = (await pageAt(address))?.getElementById("sheet");
   if (!part) { location.href = link.href; return; }
   if (document.querySelector("dialog[open]")) return;
   const title = Object.assign(document.createElement("h2"), { id: "sheet-title", textContent: link.textContent });
@@ -81,8 +93,19 @@ async function openSheet(link) {
   sheet.setAttribute("aria-labelledby", title.id);
   sheet.replaceChildren(title, part, close);
   sayKeys(sheet);
+  wake(sheet);
   sheet.showModal();
-  sheet.querySelector("input")?.focus();
+  sheet.querySelector("input:not([type=hidden])")?.focus();
+}
+
+// An id that was looked up goes into its field: in place of what stands there, or among it.
+function choose(thing) {
+  const field = document.getElementById(thing.dataset.field);
+  if (field) opener = field;
+  sheet.close();
+  if (!field) return;
+  if (field.matches("textarea")) field.setRangeText(thing.dataset.choose, field.selectionStart, field.selectionEnd, "end");
+  else field.value = thing.dataset.choose;
 }
 
 let asked = 0;
@@ -92,18 +115,19 @@ async function search() {
   const fresh = await pageAt(`${form.action}?${new URLSearchParams(new FormData(form))}`);
   if (!fresh || mine !== asked) return false;
   for (const id of ["found", "count"]) sheet.querySelector(`#${id}`)?.replaceChildren(...fresh.getElementById(id).childNodes);
+  wake(sheet);
   return true;
 }
 let typing = 0;
-sheet.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, 120); });
+sheet.addEventListener("input", () => { clearTimeout(typing); typing = setTimeout(search, Number(sheet.querySelector("form.find")?.dataset.wait ?? 120)); });
 sheet.addEventListener("submit", async (event) => {
   event.preventDefault();
   clearTimeout(typing);
-  if (await search()) sheet.querySelector("#found a")?.click();
+  if (await search()) sheet.querySelector("#found a:not([data-choose])")?.click();
 });
 sheet.addEventListener("keydown", (event) => {
   if (event.key !== "ArrowDown" && event.key !== "ArrowUp") return;
-  const places = [...sheet.querySelectorAll("input, #found a")];
+  const places = [...sheet.querySelectorAll("input:not([type=hidden]), #found a, #found [data-choose]")];
   const next = places[places.indexOf(document.activeElement) + (event.key === "ArrowDown" ? 1 : -1)];
   if (next) { event.preventDefault(); next.focus(); }
 });

@@ -25,6 +25,8 @@ _CLAUSE = re.compile(
         (?:(?P<v>['"])(?P<text>(?:\\.|(?!(?P=v)).)*)(?P=v)|(?P<bare>null|-?\d+))\s*""",
     re.VERBOSE,
 )
+MOST_CLAUSES = 10
+"""More are refused."""
 _JOIN = re.compile(r"(AND|OR)\b|(?=\S)", re.IGNORECASE)
 
 
@@ -84,6 +86,8 @@ def parse(query: str, fields: tuple[str, ...]) -> tuple[Callable[[Record], bool]
         clauses.append(_clause(match, fields))
         if match["key"] is not None and match["op"] == ":" and match["text"] is not None and not match["not"]:
             pairs.append((_unescaped(match["key"]), _unescaped(match["text"])))
+        if len(clauses) > MOST_CLAUSES:
+            raise _unreadable(f"A search query may have at most {MOST_CLAUSES} clauses.")
         at = match.end()
         if at == len(query):
             break
