@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 from tollbridge.console.visit import MayDeliver, MayRead, Visit, trying
 from tollbridge.domain.errors import Invalid, Refusal
 from tollbridge.domain.fields import shown
-from tollbridge.services import mending
+from tollbridge.services import mending, names
 
 router = APIRouter()
 
@@ -32,7 +32,9 @@ async def begin(visit: MayDeliver, id: str) -> Response:
 
 @router.get("/mendings/{id}")
 async def show(visit: MayRead, id: str) -> Response:
-    return visit.page("mending.html", told=await mending.progress(visit.parts.db, visit.caller, id))
+    told = await mending.progress(visit.parts.db, visit.caller, id)
+    known = await names.of_integrations(visit.parts.db, visit.caller, [told.mending.integration_id])
+    return visit.page("mending.html", told=told, integration=known.get(told.mending.integration_id))
 
 
 @router.post("/mendings/{id}/stop")

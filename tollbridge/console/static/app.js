@@ -167,13 +167,14 @@ document.addEventListener("keydown", (event) => {
 // Live regions are drawn anew by the page itself, when the stream says that something changed.
 const regions = document.querySelectorAll("[data-live]");
 const news = document.getElementById("news");
+const sayable = (each) => `${each.localName} ${each.getAttribute("href") ?? ""} ${each.textContent.trim()}`;
 if (regions.length || news) {
-  const run = regions[0]?.dataset.live ?? "";
+  const about = regions[0]?.dataset.live ?? "";
   const state = document.getElementById("live-state");
-  const stream = new EventSource(`${base}/live?run=${encodeURIComponent(run)}`);
+  const stream = new EventSource(`${base}/live?${about}`);
   let first = true;
   stream.addEventListener("changed", async () => {
-    if (first) { first = false; if (!run) return; }
+    if (first) { first = false; if (!about) return; }
     if (news) { news.hidden = false; return; }
     const answer = await fetch(location.href, { headers: { accept: "text/html", "tollbridge-watching": "1" } });
     if (!answer.ok || answer.redirected) return;
@@ -185,7 +186,10 @@ if (regions.length || news) {
       const open = new Set([...region.querySelectorAll("details[open]")].map(named));
       for (const each of drawn.querySelectorAll("details")) if (named(each) && open.has(named(each))) each.open = true;
       wake(drawn);
+      const focused = region.contains(document.activeElement) ? sayable(document.activeElement) : null;
       region.replaceChildren(...drawn.childNodes);
+      // Whoever walks by keys stays where they were.
+      if (focused) [...region.querySelectorAll("a, button, summary")].find((each) => sayable(each) === focused)?.focus({ preventScroll: true });
     }
     document.title = fresh.title;
   });
