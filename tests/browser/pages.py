@@ -28,13 +28,16 @@ LISTS = (
     "/accounts",
     "/bills",
     "/bills/import",
+    "/bills/approve",
     "/mappings",
     "/mappings/new",
     "/mappings/import",
     "/events",
     "/alerts",
     "/users",
+    "/users/invite",
     "/keys",
+    "/keys/new",
     "/account",
     "/audit",
     "/support",
@@ -55,6 +58,8 @@ def pages_of(demo: Demo) -> list[str]:
 
     run, integration = first("runs", "list", "--failed"), first("integrations", "list")
     bill, account, alert = run["entityId"], run["accountId"], first("alerts", "list")
+    event = first("events", "groups")["latestEventId"]
+    mending = first("events", "mend", event, "--yes", "--detach")
     credential, rule, hook = first("credentials", "list"), first("rules", "list"), first("webhooks", "list")
     return [
         *LISTS,
@@ -65,6 +70,9 @@ def pages_of(demo: Demo) -> list[str]:
         f"/bills/{bill}",
         f"/accounts/{account}",
         f"/alerts/{alert['id']}",
+        f"/events/{event}",
+        f"/events/{event}/mend",
+        f"/mendings/{mending['id']}",
         f"/credentials/{credential['id']}",
         f"/rules/{rule['id']}",
         f"/rules/{rule['id']}/edit",
