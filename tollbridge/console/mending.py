@@ -8,8 +8,9 @@ from fastapi import APIRouter, Response
 
 from tollbridge.console.visit import MayDeliver, MayRead, Visit, trying
 from tollbridge.domain.errors import Invalid, Refusal
+from tollbridge.domain.events import message_of
 from tollbridge.domain.fields import shown
-from tollbridge.services import mending, names
+from tollbridge.services import events, mending, names
 
 router = APIRouter()
 
@@ -45,11 +46,16 @@ async def stop(visit: MayDeliver, id: str) -> Response:
 
 
 async def _form(visit: Visit, id: str, *, sent: str | None = None, refusal: Refusal | None = None) -> Response:
+    stuck = await mending.look(visit.parts.db, visit.caller, id)
+    event = (await events.retrieve(visit.parts.db, visit.caller, id)).event
+    known = await names.of_integrations(visit.parts.db, visit.caller, [stuck.cause.integration_id])
     return visit.page(
         "mend.html",
         400 if refusal else 200,
         id=id,
-        stuck=await mending.look(visit.parts.db, visit.caller, id),
+        stuck=stuck,
+        message=message_of(event),
+        integration=known.get(stuck.cause.integration_id or ""),
         in_flight=mending.IN_FLIGHT,
         sent=sent,
         refusal=refusal,

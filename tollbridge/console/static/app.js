@@ -60,6 +60,11 @@ document.addEventListener("close", () => opener?.focus(), true);
 
 document.getElementById("refusal")?.focus();
 
+// Where the rail is a line that scrolls, the page that is open stands in its middle.
+const rail = document.querySelector("nav.rail");
+const openPage = rail?.querySelector("[aria-current]");
+if (openPage) rail.scrollLeft = openPage.offsetLeft - (rail.clientWidth - openPage.offsetWidth) / 2;
+
 // Pages that open over the present one: what there is to find, and the keys.
 const sheet = Object.assign(document.createElement("dialog"), { className: "sheet" });
 document.body.append(sheet);
