@@ -22,7 +22,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, 
 # On a machine that is busy a page takes longer than Playwright's five seconds.
 expect.set_options(timeout=30_000)
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-START = 240
+START = 600
 """Seconds that the demo has until all its bills are through."""
 OTHER_NAME = "console.test"
 """A name that the browser takes for this machine, and that is no secure context."""

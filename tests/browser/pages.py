@@ -28,6 +28,7 @@ LISTS = (
     "/accounts",
     "/bills",
     "/bills/import",
+    "/bills/approve",
     "/mappings",
     "/mappings/new",
     "/mappings/import",
@@ -35,7 +36,9 @@ LISTS = (
     "/events",
     "/alerts",
     "/users",
+    "/users/invite",
     "/keys",
+    "/keys/new",
     "/account",
     "/audit",
     "/support",
@@ -56,6 +59,8 @@ def pages_of(demo: Demo) -> list[str]:
 
     run, integration = first("runs", "list", "--failed"), first("integrations", "list")
     bill, account, alert = run["entityId"], run["accountId"], first("alerts", "list")
+    event = first("events", "groups")["latestEventId"]
+    mending = first("events", "mend", event, "--yes", "--detach")
     credential, rule, hook = first("credentials", "list"), first("rules", "list"), first("webhooks", "list")
     return [
         *LISTS,
@@ -66,6 +71,9 @@ def pages_of(demo: Demo) -> list[str]:
         f"/bills/{bill}",
         f"/accounts/{account}",
         f"/alerts/{alert['id']}",
+        f"/events/{event}",
+        f"/events/{event}/mend",
+        f"/mendings/{mending['id']}",
         f"/credentials/{credential['id']}",
         f"/rules/{rule['id']}",
         f"/rules/{rule['id']}/edit",

@@ -19,13 +19,13 @@ def main(folder: Path) -> None:
         sys.exit("No Chromium was found: apt-get install chromium")
     folder.mkdir(parents=True, exist_ok=True)
     with running_demo() as demo, running_chromium() as chromium:
-        cookies = cookies_of_an_administrator(demo, chromium)
+        cookies, pages = cookies_of_an_administrator(demo, chromium), pages_of(demo)
         for theme, width in VIEWS:
             context = chromium.new_context(
                 storage_state=cookies, color_scheme=theme, viewport={"width": width, "height": 900}
             )
             page = context.new_page()
-            for path in pages_of(demo):
+            for path in pages:
                 page.goto(demo.console + path)
                 page.screenshot(path=folder / f"{_name(path)}-{theme}-{width}.png", full_page=True)
             context.close()

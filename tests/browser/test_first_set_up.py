@@ -2,60 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import re
-import urllib.parse
-import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.browser.conftest import Clicks, Keys
-from tollbridge.cli.client import Client
-from tollbridge.cli.fleet import fleet
-from tollbridge.cli.init import make_organization
-from tollbridge.cli.profiles import Profile
-from tollbridge.cli.users import link_for_a_new_person
+from tests.browser.installation import Installation, account, installed
 
 MOST_CLICKS = 25
-
-
-@dataclass(frozen=True, slots=True)
-class Installation:
-    """A new one: a worker, a stand-in for Stripe in which Acme is known, and one account, which its source sent."""
-
-    link: str
-    key: str
-    customer: str
+FIRST = 3
 
 
 @pytest.fixture
 def installation() -> Iterator[Installation]:
-    with fleet() as (ships, settings), ThreadPoolExecutor() as apart:
-        # The browser's own loop runs in this thread.
-        made = apart.submit(lambda: asyncio.run(make_organization(settings, "New"))).result()
-        ships.start("sandbox", "sandbox", "--system", "stripe", "--port", "0")
-        ships.start("serve", "serve", "--port", "0")
-        stand_in, _, key = ships.first_line("sandbox").partition("\tkey ")
-        ships.start("worker", "worker", TOLLBRIDGE_VENDOR_URLS=f"STRIPE_TEST={stand_in}")
-        url = ships.first_line("serve")
-        account = {"id": "acme", "code": "ACME", "name": "Acme Ltd", "emailAddress": "ap@acme.example"}
-        Client(Profile(url, made.org_id, made.key_id, made.secret)).call("POST", "accounts", body=account)
-        link = apart.submit(lambda: asyncio.run(link_for_a_new_person(settings, made.org_id, url))).result()
-        yield Installation(link, key, customer_of_acme(stand_in, key))
-
-
-def customer_of_acme(stand_in: str, key: str) -> str:
-    """Acme as it is in Stripe already."""
-    form = urllib.parse.urlencode({"name": "Acme Ltd", "email": "ap@acme.example"}).encode()
-    request = urllib.request.Request(f"{stand_in}/v1/customers", form, {"Authorization": f"Bearer {key}"})
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return str(json.load(answer)["id"])
+    """A new one, with two accounts that its source sent."""
+    with installed() as here:
+        here.send("accounts", [account("acme"), account("beta")])
+        yield here
 
 
 def heading(page: Page, words: str | re.Pattern[str]) -> None:
@@ -63,25 +29,33 @@ def heading(page: Page, words: str | re.Pattern[str]) -> None:
 
 
 def bills() -> str:
-    """A good bill of yesterday, whose number stands in a column with a name of their own, and one that is refused."""
-    day = (datetime.now(UTC) - timedelta(days=1)).date().isoformat()
+    """Five good bills of today, whose number stands in a column with a name of their own, and one that is refused."""
+    day = datetime.now(UTC).date().isoformat()
     names = "Invoice no,accountId,billDate,currency,billTotal,lineItems.description,lineItems.lineItemType"
-    return (
-        f"{names},lineItems.quantity,lineItems.subtotal\n"
-        f"INV-1,acme,{day},EUR,30.00,Seats,STANDING_CHARGE,3,30.00\n"
-        f"INV-2,acme,soon,EUR,30.00,Seats,STANDING_CHARGE,3,30.00\n"
-    )
+    rows = [
+        ("INV-1", "acme", day, "EUR"),
+        ("INV-2", "acme", day, "EUR"),
+        ("INV-3", "acme", day, "EUR"),
+        ("INV-4", "beta", day, "USD"),
+        ("INV-5", "beta", day, "USD"),
+        ("INV-6", "acme", "soon", "EUR"),
+    ]
+    lines = [",".join([*row, "30.00", "Seats", "STANDING_CHARGE", "3", "30.00"]) for row in rows]
+    return "\n".join([f"{names},lineItems.quantity,lineItems.subtotal", *lines, ""])
 
 
-def test_a_first_bill_is_ready_to_be_sent_after_few_clicks_by_keys_alone(
+@pytest.mark.timeout(900)
+def test_the_first_bills_are_sent_looked_at_and_followed_by_the_rest_after_few_clicks_by_keys_alone(
     installation: Installation, chromium: Browser
 ) -> None:
+    customer = installation.customer("Acme Ltd", "ap@acme.example")
     context = chromium.new_context()
     context.set_default_timeout(30_000)
     page = context.new_page()
     clicks, keys = Clicks(page), Keys(page)
+    main = page.get_by_role("main")
 
-    clicks.follow(installation.link)
+    clicks.follow(installation.link_of_an_administrator())
     keys.press("button", "Sign in")
     heading(page, "Overview")
     keys.press("link", re.compile("Add a credential"))
@@ -89,42 +63,53 @@ def test_a_first_bill_is_ready_to_be_sent_after_few_clicks_by_keys_alone(
     keys.fill(re.compile("^Name"), "Our test account")
     keys.fill(re.compile("^Api key"), installation.key)
     page.keyboard.press("Enter")
-    expect(page.get_by_role("main").get_by_text("Valid", exact=True)).to_be_visible()
+    expect(main.get_by_text("Valid", exact=True)).to_be_visible()
 
-    keys.press("link", "Integrations", "Main")
-    keys.press("link", "Stripe (Test mode)")
-    keys.press("link", "Configure new integration")
+    keys.press("link", "Next: Configure an integration")
     keys.fill(re.compile("^Name"), "Invoices")
     expect(page.get_by_label("Send from")).to_have_value(datetime.now(UTC).date().isoformat())
-    keys.fill(re.compile("^Credential"), "Our test account")
+    keys.reach(page.get_by_label("Only send on approval"))
+    page.keyboard.press("Space")
     keys.press("button", "Create integration")
-    expect(page.get_by_role("main").get_by_text("CONNECTED", exact=True)).to_be_visible()
+    expect(main.get_by_text("CONNECTED", exact=True)).to_be_visible()
+    expect(main).to_contain_text(f"It sends {FIRST} bills first, then waits.")
 
-    keys.press("link", "Bills", "Main")
-    keys.press("link", "Import bills")
+    keys.press("link", "Next: Import bills")
     keys.fill("or paste it", bills())
     keys.press("button", "Preview")
     keys.fill("Invoice no", "id")
     keys.press("button", "Preview with these columns")
     expect(page.get_by_role("table", name="Refused rows")).to_contain_text("soon")
-    keys.press("button", "Import 1 bill")
-    expect(page.get_by_role("main")).to_contain_text("1 bill imported")
+    keys.press("button", "Import 5 bills")
+    expect(main).to_contain_text("5 bills imported")
 
-    keys.press("link", "External mappings", "Main")
-    keys.press("link", "Make the first")
+    keys.press("link", "Next: Say which account is which customer there")
     keys.press("link", "Acme Ltd")
-    keys.fill("External id", installation.customer)
+    keys.fill("External id", customer)
     page.keyboard.press("Enter")
-    expect(page.get_by_text(f"acme is {installation.customer} in Stripe.")).to_be_visible()
+    expect(page.get_by_text(f"acme is {customer} in Stripe.")).to_be_visible()
 
-    keys.press("link", "Integrations", "Main")
-    keys.press("link", "Stripe (Test mode)")
-    keys.press("link", "Invoices")
+    keys.press("link", "Next: Preview a bill")
     keys.fill("Preview with the bill", "INV-1")
     page.keyboard.press("Enter")
     heading(page, "Preview: bill INV-1")
     expect(page.get_by_text("Create the draft invoice").first).to_be_visible()
-    expect(page.get_by_role("main")).to_contain_text(installation.customer)
-    # Next comes to send the first three, and to wait for "Continue".
+    expect(main).to_contain_text(customer)
+
+    keys.press("link", "Next: Approve the first bills")
+    keys.press("button", "Yes, approve 5 bills (90.00 EUR, 60.00 USD)")
+    keys.press("link", "Next: Look at what was sent, and continue")
+    sent = page.get_by_role("table", name="What was sent")
+    expect(sent.get_by_text("Delivered", exact=True)).to_have_count(FIRST, timeout=120_000)
+    expect(sent.locator("tbody").get_by_role("link", name=re.compile("^in_"))).to_have_count(FIRST)
+    expect(page.locator("#continue")).to_contain_text(re.compile(r"Delivered of them\s*3: \d+\.00 EUR, \d+\.00 USD"))
+    expect(page.locator("#continue")).to_contain_text(re.compile(r"Held behind them\s*2: "))
+    assert len(installation.at_vendor("GET", "books")["invoices"]) == FIRST
+    keys.press("button", "Continue")
+    expect(page.get_by_text("It goes on: 2 held bills are sent.")).to_be_visible()
+    expect(page.locator("#recent").get_by_text("Complete", exact=True)).to_have_count(5, timeout=120_000)
+    assert len(installation.at_vendor("GET", "books")["invoices"]) == 5
     assert len(clicks) <= MOST_CLICKS, clicks.pressed
+    page.reload()
+    expect(main.get_by_text("Set-up:")).to_have_count(0)
     context.close()

@@ -35,8 +35,8 @@ async def test_a_refused_credential_says_what_its_repair_sends(browser: Browser,
     refused = Fault(FaultKind.UNAUTHORIZED, "stripe.401", "Stripe refused the key.", "Enter another key.")
     await fail(world, "one", "a", refused)
     page = await browser.open("/credentials/cred")
-    assert "what is held for it is then sent: 1 held run of 1 integration" in page.text
-    assert any(form.button.startswith("Check and save, then send 1 held run") for form in page.forms)
+    assert "what is held for it is then sent: 1 held bill of 1 integration" in page.text
+    assert any(form.button.startswith("Check and save, then send 1 held bill") for form in page.forms)
 
 
 async def test_errors_of_one_cause_are_one_line_with_the_button_that_mends_them(browser: Browser, world: World) -> None:
@@ -167,11 +167,12 @@ async def test_a_group_is_mended_by_pasting_mappings_and_can_be_stopped(browser:
     await fail(world, "one", "a", unmapped("a"))
     await fail(world, "two", "b", unmapped("b"))
     page = await browser.open("/events")
-    assert "2 failed, 0 held, 20.00 USD" in page.text
+    assert "Mend and send 2 (20.00 USD)" in page.text
+    assert "2 failed, 0 held" in page.text
     (link,) = {path for path in page.links.values() if path.endswith("/mend")}
     ask = await browser.open(link)
     assert ask.h1 == ["Mend mapping.missing"]
-    button = "Send 2 (20.00 USD)"
+    button = "Mend and send 2 (20.00 USD)"
     assert ask.form(button).fields["mappings"].split() == ["a,", "b,"]
     wrong = await browser.send(ask, button, mappings="nobody,cus_9")
     assert "lacks no mapping in this group" in wrong.text
@@ -190,8 +191,8 @@ async def test_a_group_is_mended_by_pasting_mappings_and_can_be_stopped(browser:
 async def test_a_pasted_line_without_a_comma_is_refused_and_nothing_is_sent(browser: Browser, world: World) -> None:
     await fail(world, "one", "a", unmapped("a"))
     page = await browser.open("/events")
-    form = await browser.open(page.links["Mend 1"].removeprefix("/console"))
-    button = next(each.button for each in form.forms if each.button.startswith("Send 1"))
+    form = await browser.open(page.links["Mend and send 1 (10.00 USD)"].removeprefix("/console"))
+    button = next(each.button for each in form.forms if each.button.startswith("Mend and send 1"))
     again = await browser.send(form, button, mappings="a cus_1")
     assert again.status == 400
     assert "Line 1 of mappings is" in again.text

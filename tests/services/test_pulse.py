@@ -21,3 +21,20 @@ async def test_a_mark_stays_until_a_webhook_is_brought_back_and_goes_on_with_it(
     marks.append(await pulse.of_runs(world.db, CALLER))
     assert marks[0] == marks[1]
     assert len(set(marks)) == 3
+
+
+async def test_the_mark_of_an_integration_or_a_bill_changes_when_a_run_is_made_and_when_it_ends(world: World) -> None:
+    async def marks() -> tuple[str, str]:
+        return (
+            await pulse.of_one(world.db, CALLER, "integration", "int"),
+            await pulse.of_one(world.db, CALLER, "bill", "one"),
+        )
+
+    found = [await marks()]
+    run = await world.send("one", "a")
+    found.append(await marks())
+    await world.deliver(run, "in_1")
+    found.append(await marks())
+    assert found[-1] == await marks()
+    assert len({each[0] for each in found}) == len({each[1] for each in found}) == 3
+    assert await pulse.of_one(world.db, CALLER, "integration", "none") == ""

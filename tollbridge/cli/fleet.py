@@ -20,7 +20,8 @@ from tollbridge.cli.common import complain, read_settings
 from tollbridge.domain.errors import Refusal, Unavailable
 from tollbridge.settings import Settings
 
-START = 60.0
+START = 240.0
+"""Seconds until a process is ready, on a machine however busy; one that ends is noticed at once."""
 STOP = 15.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 

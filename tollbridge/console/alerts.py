@@ -7,11 +7,14 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Response
 
+from tollbridge.console.credentials import Broken, broken
 from tollbridge.console.visit import MayDeliver, MayRead, Unset, Visit, trying
 from tollbridge.domain.access import Permission
 from tollbridge.domain.alerts import AlertState, AlertType, Severity
-from tollbridge.domain.errors import Refusal
-from tollbridge.services import alerts, names, users
+from tollbridge.domain.errors import NotFound, Refusal
+from tollbridge.services import alerts, mending, names, users
+from tollbridge.services.mending import Figures
+from tollbridge.store.alerts import Row as Alert
 from tollbridge.store.records import Record
 
 router = APIRouter()
@@ -97,8 +100,27 @@ async def _details(visit: Visit, id: str, refusal: Refusal | None = None) -> Res
         integration=(await names.of_integrations(db, caller, [alert.integration_id])).get(alert.integration_id or ""),
         colleagues=await _colleagues(visit),
         me=caller.principal,
+        stuck=await _stuck(visit, alert),
+        reconnect=await _reconnect(visit, alert),
         refusal=refusal,
     )
+
+
+async def _stuck(visit: Visit, alert: Alert) -> Sequence[tuple[str, Figures]]:
+    """What is stuck because of it, where the visitor may send that."""
+    if alert.integration_id is None or alert.credential_id or not visit.may(Permission.DELIVER):
+        return ()
+    return await mending.stuck_in(visit.parts.db, visit.caller, alert.integration_id, alert.code)
+
+
+async def _reconnect(visit: Visit, alert: Alert) -> Broken | None:
+    """The credential that the alert is about, where the visitor may enter another secret."""
+    if alert.credential_id is None or alert.state is AlertState.CLOSED or not visit.may(Permission.CREDENTIALS):
+        return None
+    try:
+        return await broken(visit, alert.credential_id)
+    except NotFound:
+        return None
 
 
 async def _colleagues(visit: Visit) -> Mapping[str, Record]:

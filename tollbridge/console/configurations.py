@@ -19,6 +19,7 @@ from tollbridge.domain.errors import Refusal
 from tollbridge.domain.integrations import CredentialStatus, IntegrationStatus
 from tollbridge.domain.runs import HeldChoice
 from tollbridge.services import (
+    bills,
     clock,
     credentials,
     dispatch,
@@ -33,6 +34,7 @@ from tollbridge.services import (
 )
 from tollbridge.services.integrations import Integration
 from tollbridge.services.systems import Destination
+from tollbridge.store.bills import Filters
 from tollbridge.store.records import Record
 
 router = APIRouter()
@@ -47,14 +49,14 @@ LAYERS = {"global": "For every integration", "entity": "For every system", "dest
 
 
 @router.get("/integrations/{system}/new")
-async def new_configuration(visit: MayConfigure, system: str, entityType: str = "") -> Response:
+async def new_configuration(visit: MayConfigure, system: str, entityType: str = "", credential: str = "") -> Response:
     tile = await tile_of(visit, system)
     entity_type = entityType or tile.destination.connector.entity_types[0]
     # Who begins today rarely wants the bills of the years before to be sent.
     # And whoever sends for the first time wants to look at what came of it before the rest goes out.
     today = clock.now().date().isoformat()
     values = {"sendFrom": today, "firstSends": FIRST_SENDS, "volumeGuard": True} if entity_type == "Bill" else {}
-    return await _form(visit, tile.destination, entity_type, values, {})
+    return await _form(visit, tile.destination, entity_type, values, {}, credential=credential)
 
 
 @router.post("/integrations/{system}/new")
@@ -94,6 +96,7 @@ async def details(visit: MayRead, id: str) -> Response:
         config=found.record.body.get("configData", {}),
         errors=integrations.errors_in_row(found.record),
         disable_after=integrations.rule_of(found.record, visit.parts.settings).after,
+        newest_bill=await _newest_bill(visit, found.record),
     )
 
 
@@ -192,7 +195,9 @@ async def preview(visit: MayDeliver, id: str) -> Response:
 @router.get("/previews/{id}")
 async def show_preview(visit: MayDeliver, id: str) -> Response:
     found = await previews.get(visit.parts, visit.caller, id)
-    return visit.page("preview.html", run=found.run, found=found.found)
+    known = await names.of_integrations(visit.parts.db, visit.caller, [found.run.integration_id])
+    integration = known.get(found.run.integration_id or "")
+    return visit.page("preview.html", run=found.run, found=found.found, integration=integration)
 
 
 async def _chart(visit: Visit, record: Record) -> Chart | None:
@@ -200,6 +205,14 @@ async def _chart(visit: Visit, record: Record) -> Chart | None:
     if record["system"] == notifications.SYSTEM:
         return None
     return charts.of_one(await visit.parts.tallies.count(visit.caller), record.id, visit.reader.zone)
+
+
+async def _newest_bill(visit: Visit, record: Record) -> str:
+    """The id of a bill with which a preview can be tried at once; empty where there is none."""
+    if record["entity_type"] != dispatch.BILL or not visit.may(Permission.DELIVER):
+        return ""
+    page = await bills.page(visit.parts.db, visit.caller, Filters(), 1, None, with_lines=False)
+    return page.data[0].record.id if page.data else ""
 
 
 def _status(found: Integration) -> str:
@@ -239,11 +252,15 @@ async def _form(
     sent: dict[str, str],
     *,
     record: Record | None = None,
+    credential: str = "",
     refusal: Refusal | None = None,
 ) -> Response:
-    """The form, new or of a record; what was `sent` stands in it again where it was refused."""
+    """The form, new, with the credential that is proposed, or of a record; what was `sent` stands in it again where it
+    was refused."""
     panels = _fields(destination, entity_type, values)
-    kept = {"name": record["name"], "credential": record["credential_id"] or ""} if record else {}
+    kept = {"name": "", "credential": credential}
+    if record:
+        kept = {"name": record["name"], "credential": record["credential_id"] or ""}
     return visit.page(
         "configuration-form.html",
         400 if refusal else 200,
@@ -254,7 +271,7 @@ async def _form(
         panels=panels,
         place_of=place_of,
         sent=sent,
-        kept={"name": "", "credential": ""} | kept | sent,
+        kept=kept | sent,
         usable=await _credentials(visit, destination.system.key),
         json=sent.get("json", ""),
         present=json_text.dump(values, indent=2) if record else "",

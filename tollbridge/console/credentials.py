@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 
 from fastapi import APIRouter, Response
@@ -26,6 +27,17 @@ from tollbridge.store.records import Record
 router = APIRouter()
 
 _SHOWN = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A credential with the fields in which another secret is given, and what is sent once it works, in words."""
+
+    record: Record
+    destination: Destination
+    fields: Sequence[Field]
+    used_by: Sequence[Link]
+    waiting: str
 
 
 @router.get("/credentials")
@@ -88,11 +100,8 @@ async def check_credential(visit: MayUseCredentials, id: str) -> Response:
 async def replace_secret(visit: MayUseCredentials, id: str) -> Response:
     """Take another secret, once it was checked; what was held for it is sent."""
     form = await visit.form()
-    record = await credentials.retrieve(visit.parts, visit.caller, id)
-    destination = systems.find(record["system"])
-    async with visit.parts.db.transaction() as tx:
-        used_by = await integration_rows.using(tx, visit.caller.org_id, id)
-    waiting = _told(visit, await _waiting(visit, used_by))
+    found = await broken(visit, id)
+    destination, waiting = found.destination, found.waiting
     async with trying() as again:
         if destination.connector.oauth:
             return await _to_vendor(visit, id, fields=forms.read(_fields(destination), form))
@@ -175,10 +184,15 @@ def _body(destination: Destination, form: Form) -> dict[str, object]:
 
 
 async def _to_vendor(visit: Visit, id: str, integration: str = "", fields: dict[str, object] | None = None) -> Response:
-    record = await credentials.retrieve(visit.parts, visit.caller, id)
+    found = await broken(visit, id)
     begun = await oauth.begin(visit.parts, visit.caller, id, fields, integration_id=integration or None)
-    destination = systems.find(record["system"])
-    return visit.page("credential-connect.html", record=record, destination=destination, begun=begun)
+    return visit.page(
+        "credential-connect.html",
+        record=found.record,
+        destination=found.destination,
+        waiting=found.waiting,
+        begun=begun,
+    )
 
 
 def _found(record: Record) -> str:
@@ -215,7 +229,7 @@ async def _waiting(visit: Visit, used_by: Sequence[Link]) -> list[HeldGroup]:
 
 
 def _told(visit: Visit, waiting: Sequence[HeldGroup]) -> str:
-    """Such as: 48 held runs of 3 integrations (41,220.00 EUR); empty where nothing is held."""
+    """Such as: 48 held bills of 3 integrations (41,220.00 EUR); empty where nothing is held."""
     if not waiting:
         return ""
     count, of = sum(group.count for group in waiting), len({group.integration_id for group in waiting})
@@ -225,22 +239,34 @@ def _told(visit: Visit, waiting: Sequence[HeldGroup]) -> str:
             sums[currency] += amount
     read = Reader.of(visit.request)
     total = f" ({read.sums(sums)})" if sums else ""
-    runs, integrations = "run" if count == 1 else "runs", "integration" if of == 1 else "integrations"
-    return f"{read.number(count)} held {runs} of {of} {integrations}{total}"
+    bills, integrations = "bill" if count == 1 else "bills", "integration" if of == 1 else "integrations"
+    return f"{read.number(count)} held {bills} of {of} {integrations}{total}"
 
 
-async def _details(visit: Visit, id: str, refusal: Refusal | None = None) -> Response:
+async def broken(visit: Visit, id: str) -> Broken:
+    """What a page needs to have the credential reconnected; raises NotFound."""
     record = await credentials.retrieve(visit.parts, visit.caller, id)
     destination = systems.find(record["system"])
     async with visit.parts.db.transaction() as tx:
         used_by = await integration_rows.using(tx, visit.caller.org_id, id)
+    return Broken(
+        record,
+        destination,
+        _fields(destination) if record["system"] != WEBHOOK else [],
+        used_by,
+        _told(visit, await _waiting(visit, used_by)),
+    )
+
+
+async def _details(visit: Visit, id: str, refusal: Refusal | None = None) -> Response:
+    found = await broken(visit, id)
     return visit.page(
         "credential.html",
         409 if refusal else 200,
-        record=record,
-        destination=destination,
-        used_by=used_by,
-        waiting=_told(visit, await _waiting(visit, used_by)),
-        fields=_fields(destination) if record["system"] != WEBHOOK else [],
+        record=found.record,
+        destination=found.destination,
+        used_by=found.used_by,
+        waiting=found.waiting,
+        fields=found.fields,
         refusal=refusal,
     )

@@ -11,12 +11,14 @@ from fastapi import APIRouter, Response
 from tollbridge.console.charts import chart
 from tollbridge.console.remedies import Remedy
 from tollbridge.console.runs import title_of_system
+from tollbridge.console.set_up import Step
 from tollbridge.console.status import every_status
 from tollbridge.console.users import MAY
 from tollbridge.console.visit import MayAdminister
 from tollbridge.domain.errors import Invalid
 from tollbridge.domain.tallies import Day, Tally
 from tollbridge.services import clock
+from tollbridge.services.mending import Figures
 
 router = APIRouter()
 
@@ -42,6 +44,8 @@ async def gallery(visit: MayAdminister) -> Response:
         short={"name": "Stripe", "count": 3, "open": True, "nothing": None},
         long=list(range(60)),
         hues=range(8),
+        set_up=[Step("Add a credential", "/_gallery", True), Step("Configure an integration", "/_gallery", False)],
+        figures=Figures(10, 303, {"EUR": Decimal("41220")}),
     )
 
 

@@ -112,6 +112,8 @@ async def _take(visit: Visit, kind: Kind) -> Response:
     outcome = await sheets.take_in(visit.parts.db, visit.caller, sheet, keep=keep)
     if keep and not outcome.refused:
         return visit.go(kind.path, _said(kind, outcome))
+    if keep:
+        await visit.look_at_set_up()
     return _page(
         visit,
         kind,

@@ -9,8 +9,9 @@ from fastapi import APIRouter, Response
 from tollbridge.console.visit import Form, MayDeliver, MayRead, Visit, trying
 from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Invalid, Refusal
+from tollbridge.domain.events import message_of
 from tollbridge.domain.fields import shown
-from tollbridge.services import mending, suggestions
+from tollbridge.services import events, mending, names, suggestions
 from tollbridge.services.suggestions import Suggested
 
 router = APIRouter()
@@ -43,7 +44,9 @@ async def begin(visit: MayDeliver, id: str) -> Response:
 
 @router.get("/mendings/{id}")
 async def show(visit: MayRead, id: str) -> Response:
-    return visit.page("mending.html", told=await mending.progress(visit.parts.db, visit.caller, id))
+    told = await mending.progress(visit.parts.db, visit.caller, id)
+    known = await names.of_integrations(visit.parts.db, visit.caller, [told.mending.integration_id])
+    return visit.page("mending.html", told=told, integration=known.get(told.mending.integration_id))
 
 
 @router.post("/mendings/{id}/stop")
@@ -74,11 +77,16 @@ async def _form(
     suggested: Suggested | None = None,
     refusal: Refusal | None = None,
 ) -> Response:
+    stuck = await mending.look(visit.parts.db, visit.caller, id)
+    event = (await events.retrieve(visit.parts.db, visit.caller, id)).event
+    known = await names.of_integrations(visit.parts.db, visit.caller, [stuck.cause.integration_id])
     return visit.page(
         "mend.html",
         400 if refusal else 200,
         id=id,
-        stuck=await mending.look(visit.parts.db, visit.caller, id),
+        stuck=stuck,
+        message=message_of(event),
+        integration=known.get(stuck.cause.integration_id or ""),
         in_flight=mending.IN_FLIGHT,
         sent=sent,
         suggested=suggested,

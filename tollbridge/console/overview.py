@@ -12,21 +12,11 @@ from tollbridge.console.charts import Chart
 from tollbridge.console.visit import MayRead, Visit
 from tollbridge.domain.runs import RunState
 from tollbridge.services import names, overview
-from tollbridge.services.overview import Overview
 from tollbridge.services.tallies import Tallies
 
 router = APIRouter()
 
 _INTEGRATIONS_SHOWN = 12
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a first set-up: whether it is done, and where it is."""
-
-    words: str
-    path: str
-    done: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,13 +31,11 @@ class OfIntegration:
 @router.get("/")
 async def first_page(visit: MayRead) -> Response:
     found = await overview.overview_of(visit.parts.db, visit.caller)
-    steps = _steps(found)
     counted = await visit.parts.tallies.count(visit.caller)
     by_integration = await _by_integration(visit, counted)
     return visit.page(
         "overview.html",
         found=found,
-        steps=steps if not all(step.done for step in steps) else [],
         failed=found.states.get(RunState.FAILED, 0),
         under_way=sum(found.states.get(state, 0) for state in (RunState.QUEUED, RunState.RUNNING, RunState.WAITING)),
         total=sum(found.states.values()),
@@ -67,14 +55,3 @@ async def _by_integration(visit: Visit, counted: Tallies) -> Sequence[OfIntegrat
         (each for each in found if each.chart.total),
         key=lambda each: (-each.chart.total.failed, -each.chart.total.delivered, each.name),
     )
-
-
-def _steps(found: Overview) -> list[Step]:
-    done = found.steps
-    return [
-        Step("Add a credential of the system that bills go to", "/credentials/new", done["credential"]),
-        Step("Configure an integration", "/integrations", done["integration"]),
-        Step("Import bills", "/bills/import", done["bills"]),
-        Step("Say which account is which customer there", "/mappings", done["mappings"]),
-        Step("Watch the first bill arrive", "/runs", done["delivered"]),
-    ]

@@ -6,7 +6,7 @@ A route declares with one of the May… types what its visitor must be permitted
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -18,7 +18,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from pydantic import BeforeValidator
 from starlette.datastructures import FormData, UploadFile
 
-from tollbridge.console import drawing
+from tollbridge.console import drawing, set_up
 from tollbridge.console.rail import rail
 from tollbridge.console.reader import Reader
 from tollbridge.domain.access import GRANTS, Permission, demand
@@ -204,6 +204,13 @@ class Visit(Guest):
     def caller(self) -> Caller:
         return self.visitor.caller
 
+    async def look_at_set_up(self) -> None:
+        """Say on the page how far the first set-up is; again where the request itself took it further."""
+        steps: Sequence[set_up.Step] = ()
+        if not self.standing.settled:
+            steps = set_up.steps_of(await overview.set_up(self.parts.db, self.caller))
+        self.values.update(steps=steps, next_step=set_up.next_of(steps))
+
     def may(self, permission: str) -> bool:
         """Whether a button that needs the permission is shown."""
         return Permission(permission) in GRANTS[self.caller.role]
@@ -226,6 +233,7 @@ async def visit_of(request: Request, *, acts: bool = True) -> Visit:
     visit = Visit(request, somebody.parts, somebody.token, visitor=visitor, standing=standing)
     visit.values.update(visitor=visitor, standing=standing, most_events=overview.MOST_EVENTS)
     visit.values.update(may=visit.may, rail=rail(visit.may))
+    await visit.look_at_set_up()
     return visit
 
 

@@ -38,6 +38,8 @@ from tollbridge.store.schema import integrations as table
 IN_FLIGHT = 200
 """Runs of one mending that are queued or at work at once; the others wait for their turn."""
 MOST_MAPPINGS = 5000
+GROUPS_LOOKED_AT = 50
+"""Groups of an integration, those seen last, among which is looked for what is stuck."""
 AUDITED = "Mending"
 _MAPPING = Shape({"m3terId": required(text(least=1, most=200)), "externalId": required(text(least=1, most=200))})
 BODY = Shape({"mappings": list_of(object_of(_MAPPING), most=MOST_MAPPINGS)})
@@ -134,6 +136,21 @@ def _belongs(each: rows.Sum, cause: Cause, reasons: frozenset[HoldReason]) -> bo
     if each.reason is None or each.reason is HoldReason.MENDING:
         return each.cause == cause
     return each.cause.integration_id == cause.integration_id and each.reason in reasons
+
+
+async def stuck_in(
+    db: Database, caller: Caller, integration_id: str, code: str | None
+) -> Sequence[tuple[str, Figures]]:
+    """The groups of errors of an integration, or those of one code, of which runs are stuck: each by an event of it,
+    the largest first. That errors disabled the integration is no group beside those that did it."""
+    async with db.transaction() as tx:
+        filters = Filters(type=Category.INTEGRATION, integration_id=integration_id, actioned=False)
+        found = (await event_groups.page(tx, caller.org_id, filters, size=GROUPS_LOOKED_AT, token=None)).data
+        groups = [each for each in found if code in (None, each.cause.code)]
+        groups = [each for each in groups if each.cause.name != _DISABLED] or groups
+        known = await _figures(await raw(tx), caller.org_id, [each.cause for each in groups]) if groups else {}
+    stuck = [(each.latest_id, known[each.cause]) for each in groups if known[each.cause].count]
+    return sorted(stuck, key=lambda each: -each[1].count)
 
 
 async def look(db: Database, caller: Caller, event_id: str) -> Stuck:

@@ -23,12 +23,30 @@ NEEDS_SHOWN = 20
 @dataclass(frozen=True, slots=True)
 class Standing:
     """What every page says: the organization, how many error events nobody saw to (`MOST_EVENTS` where they are so many
-    or more), how many alerts are open, how many workers are alive."""
+    or more), how many alerts are open, how many workers are alive, and whether the first set-up is over."""
 
     organization: str
     events: int
     alerts: int
     workers: int
+    settled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SetUp:
+    """What there is of a first set-up: the latest credential, the system that it opens, the first integration for bills
+    and whether it waits for a look at what it sent first. `approvable`: there are bills that it sends once approved."""
+
+    credential_id: str | None
+    system: str | None
+    integration_id: str | None
+    waiting: bool
+    approvable: bool
+    bills: bool
+    mappings: bool
+    previewed: bool
+    sent: bool
+    delivered: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +70,20 @@ class Overview:
     oldest_waiting: datetime | None
     alerts: Sequence[Alert]
     held: Sequence[HeldGroup]
-    steps: Mapping[str, bool]
 
 
 async def standing(db: Database, caller: Caller) -> Standing:
     async with db.hot() as connection:
         found = await overview.standing(connection, caller.org_id, clock.now() - SILENCE)
-    return Standing(found["name"] or caller.org_id, found["events"], found["alerts"], found["workers"])
+    name = found["name"] or caller.org_id
+    return Standing(name, found["events"], found["alerts"], found["workers"], found["settled"])
+
+
+async def set_up(db: Database, caller: Caller) -> SetUp:
+    """How far the first set-up is."""
+    async with db.hot() as connection:
+        found = await overview.set_up(connection, caller.org_id)
+    return SetUp(**{**found, "approvable": bool(found["approvable"])})
 
 
 async def overview_of(db: Database, caller: Caller) -> Overview:
@@ -78,9 +103,8 @@ async def overview_of(db: Database, caller: Caller) -> Overview:
             token=None,
         )
         held = await overview.held(connection, caller.org_id)
-        steps = await overview.exists(connection, caller.org_id)
     counted_all = sum(states.values()) < overview.MOST_COUNTED
-    return Overview(states, counted_all, oldest, found, _grouped(held), steps)
+    return Overview(states, counted_all, oldest, found, _grouped(held))
 
 
 async def held_of(db: Database, caller: Caller, integration_ids: Sequence[str]) -> Sequence[HeldGroup]:

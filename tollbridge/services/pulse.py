@@ -7,9 +7,10 @@ from tollbridge.store import pulse
 from tollbridge.store.db import Database
 
 
-async def of_run(db: Database, caller: Caller, run_id: str) -> str:
+async def of_one(db: Database, caller: Caller, noun: str, id: str) -> str:
+    """Of a `run`, an `integration`, a `bill` or a `mending`."""
     async with db.hot() as connection:
-        return "/".join(await pulse.of_run(connection, caller.org_id, run_id))
+        return "/".join(await pulse.OF_ONE[noun](connection, caller.org_id, id))
 
 
 async def of_runs(db: Database, caller: Caller) -> str:

@@ -67,7 +67,7 @@ def held_for(hold: Mapping[str, Any]) -> str:
     long = f"{minutes} min" if minutes < 120 else f"{round(minutes / 60)} h"
     cause = _CAUSES.get(hold["reason"], hold["reason"])
     told = f" ({hold['note']})" if hold.get("note") else ""
-    return f"Held {long}, until {_at(until)}: {cause}{told}"
+    return f"Held {long}: {cause}, until {_at(until)}{told}"
 
 
 def _step(step: LoggedStep) -> Iterator[str]:

@@ -17,14 +17,18 @@ MOST_EVENTS = 1_000
 
 
 async def standing(connection: Connection, org_id: str, alive_since: datetime) -> Mapping[str, Any]:
-    """The organization's name, its error events that nobody saw to, its open alerts, and the workers that are alive."""
+    """The organization's name, its error events that nobody saw to, its open alerts, the workers that are alive, and
+    whether its set-up is over: something arrived, and its only integration for bills does not wait for a first look."""
     row = await connection.fetchrow(
         """
         SELECT (SELECT name FROM organizations WHERE id = $1) AS name,
           (SELECT count(*) FROM (SELECT FROM events
             WHERE org_id = $1 AND type = 'IntegrationEvent' AND actioned_at IS NULL LIMIT $3) AS open) AS events,
           (SELECT count(*) FROM alerts WHERE org_id = $1 AND state <> 'CLOSED') AS alerts,
-          (SELECT count(*) FROM workers WHERE seen_at >= $2) AS workers
+          (SELECT count(*) FROM workers WHERE seen_at >= $2) AS workers,
+          EXISTS (SELECT FROM ledger WHERE org_id = $1) AND NOT (
+            SELECT count(*) = 1 AND coalesce(bool_or(first_waiting), false)
+            FROM integrations WHERE org_id = $1 AND entity_type = 'Bill') AS settled
         """,
         org_id,
         alive_since,
@@ -82,15 +86,24 @@ async def oldest_waiting(connection: Connection, org_id: str) -> datetime | None
     return found
 
 
-async def exists(connection: Connection, org_id: str) -> Mapping[str, bool]:
-    """Which of the steps of a first set-up were taken."""
+async def set_up(connection: Connection, org_id: str) -> Mapping[str, Any]:
+    """What there is of a first set-up: the latest credential and its system, the first integration for bills and how it
+    stands, and which of bills, mappings, previews, runs and documents there are. For organizations that sent little."""
     row = await connection.fetchrow(
         """
-        SELECT EXISTS (SELECT FROM credentials WHERE org_id = $1 AND system <> 'WEBHOOK') AS credential,
-          EXISTS (SELECT FROM integrations WHERE org_id = $1 AND entity_type = 'Bill') AS integration,
+        SELECT c.id AS credential_id, c.system, i.id AS integration_id, coalesce(i.first_waiting, false) AS waiting,
+          i.body #>> '{configData,onlySendOnApproval}' = 'true'
+            AND EXISTS (SELECT FROM bills WHERE org_id = $1 AND status = 'PENDING') AS approvable,
           EXISTS (SELECT FROM bills WHERE org_id = $1) AS bills,
           EXISTS (SELECT FROM external_mappings WHERE org_id = $1) AS mappings,
+          EXISTS (SELECT FROM runs WHERE org_id = $1 AND flow = 'preview') AS previewed,
+          EXISTS (SELECT FROM runs WHERE org_id = $1 AND flow = 'deliver') AS sent,
           EXISTS (SELECT FROM ledger WHERE org_id = $1) AS delivered
+        FROM (SELECT) one
+        LEFT JOIN LATERAL (SELECT id, system FROM credentials WHERE org_id = $1 AND system <> 'WEBHOOK'
+          ORDER BY created_at DESC LIMIT 1) c ON true
+        LEFT JOIN LATERAL (SELECT id, first_waiting, body FROM integrations WHERE org_id = $1 AND entity_type = 'Bill'
+          ORDER BY created_at LIMIT 1) i ON true
         """,
         org_id,
     )

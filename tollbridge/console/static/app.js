@@ -66,6 +66,11 @@ document.addEventListener("close", () => opener?.focus(), true);
 
 document.getElementById("refusal")?.focus();
 
+// Where the rail is a line that scrolls, the page that is open stands in its middle.
+const rail = document.querySelector("nav.rail");
+const openPage = rail?.querySelector("[aria-current]");
+if (openPage) rail.scrollLeft = openPage.offsetLeft - (rail.clientWidth - openPage.offsetWidth) / 2;
+
 // Pages that open over the present one: what there is to find, and the keys.
 const sheet = Object.assign(document.createElement("dialog"), { className: "sheet" });
 document.body.append(sheet);
@@ -191,13 +196,14 @@ document.addEventListener("keydown", (event) => {
 // Live regions are drawn anew by the page itself, when the stream says that something changed.
 const regions = document.querySelectorAll("[data-live]");
 const news = document.getElementById("news");
+const sayable = (each) => `${each.localName} ${each.getAttribute("href") ?? ""} ${each.textContent.trim()}`;
 if (regions.length || news) {
-  const run = regions[0]?.dataset.live ?? "";
+  const about = regions[0]?.dataset.live ?? "";
   const state = document.getElementById("live-state");
-  const stream = new EventSource(`${base}/live?run=${encodeURIComponent(run)}`);
+  const stream = new EventSource(`${base}/live?${about}`);
   let first = true;
   stream.addEventListener("changed", async () => {
-    if (first) { first = false; if (!run) return; }
+    if (first) { first = false; if (!about) return; }
     if (news) { news.hidden = false; return; }
     const answer = await fetch(location.href, { headers: { accept: "text/html", "tollbridge-watching": "1" } });
     if (!answer.ok || answer.redirected) return;
@@ -209,7 +215,10 @@ if (regions.length || news) {
       const open = new Set([...region.querySelectorAll("details[open]")].map(named));
       for (const each of drawn.querySelectorAll("details")) if (named(each) && open.has(named(each))) each.open = true;
       wake(drawn);
+      const focused = region.contains(document.activeElement) ? sayable(document.activeElement) : null;
       region.replaceChildren(...drawn.childNodes);
+      // Whoever walks by keys stays where they were.
+      if (focused) [...region.querySelectorAll("a, button, summary")].find((each) => sayable(each) === focused)?.focus({ preventScroll: true });
     }
     document.title = fresh.title;
   });
