@@ -69,7 +69,7 @@ async def require_current(dsn: str) -> None:
             f"The database's schema is {found}, but this release needs {state.needed}.",
             "Run: tollbridge migrate",
         )
-    _refuse_unknown(state)
+    refuse_unknown(state)
 
 
 def sql() -> str:
@@ -81,7 +81,7 @@ def sql() -> str:
 
 def _upgrade(connection: Connection) -> SchemaState:
     state = _compare(connection)
-    _refuse_unknown(state)
+    refuse_unknown(state)
     if state.standing is Standing.BEHIND:
         config = _config()
         config.attributes["connection"] = connection
@@ -90,23 +90,28 @@ def _upgrade(connection: Connection) -> SchemaState:
 
 
 def _compare(connection: Connection) -> SchemaState:
+    return compare(MigrationContext.configure(connection).get_current_revision())
+
+
+def compare(found: str | None) -> SchemaState:
+    """Compare a revision, wherever it was found, with the one of this release."""
     script = ScriptDirectory.from_config(_config())
     needed = script.get_current_head()
     assert needed is not None, "there is at least one migration"
-    found = MigrationContext.configure(connection).get_current_revision()
     if found == needed:
         return SchemaState(Standing.CURRENT, found, needed)
     known = {each.revision for each in script.walk_revisions()}
     return SchemaState(Standing.BEHIND if found is None or found in known else Standing.UNKNOWN, found, needed)
 
 
-def _refuse_unknown(state: SchemaState) -> None:
+def refuse_unknown(state: SchemaState, what: str = "The database") -> None:
+    """Raise Refusal for a schema that this release does not know; `what` has it."""
     if state.standing is Standing.UNKNOWN:
         raise Refusal(
             "schema.unknown",
-            f"The database's schema is at {state.found}, which this release does not know; it knows {state.needed}.",
-            "A newer release of Tollbridge migrated this database: upgrade this one. `tollbridge migrate --check` shows"
-            " both.",
+            f"{what}'s schema is at {state.found}, which this release does not know; it knows {state.needed}.",
+            "A newer release of Tollbridge made it: upgrade this one. `tollbridge migrate --check` shows what the"
+            " database has.",
         )
 
 
