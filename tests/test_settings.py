@@ -78,6 +78,18 @@ def test_an_address_that_is_not_well_formed_is_refused_without_being_repeated() 
     assert "hunter2" not in str(refused.value)
 
 
+def test_the_proxy_of_the_environment_counts_where_ours_is_not_set() -> None:
+    theirs = {"HTTPS_PROXY": "http://proxy.example:3128", "no_proxy": "sso.example, .internal"}
+    read = Settings.read(theirs)
+    assert (read.proxy, read.no_proxy) == ("http://proxy.example:3128", ("sso.example", ".internal"))
+    assert read.webhook_proxy == ""
+    ours = Settings.read({**theirs, "TOLLBRIDGE_PROXY": "", "TOLLBRIDGE_NO_PROXY": "*"})
+    assert (ours.proxy, ours.no_proxy) == ("", ("*",))
+    with pytest.raises(ValueError, match=r"^HTTPS_PROXY is not well-formed") as refused:
+        Settings.read({"HTTPS_PROXY": "https://u:hunter2@proxy:3128"})
+    assert "hunter2" not in str(refused.value)
+
+
 @pytest.mark.parametrize("name", ["PROXY", "WEBHOOK_PROXY"])
 @pytest.mark.parametrize(
     "value",

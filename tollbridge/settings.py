@@ -33,6 +33,8 @@ _EXAMPLES = {
     _SSO_ROLES: "Accounting=finance",
     "TOLLBRIDGE_VENDOR_URLS": "STRIPE_TEST=http://127.0.0.1:4010",
 }
+_ELSEWHERE = {"proxy": ("HTTPS_PROXY", "https_proxy"), "no_proxy": ("NO_PROXY", "no_proxy")}
+"""Variables of others that are read where ours is not set, even to nothing."""
 _FOR_EVER = "TOLLBRIDGE_KEEP_"
 """Where 0 means for ever."""
 _LEAST, _MOST = 0.001, 10**9
@@ -98,8 +100,13 @@ class Settings:
     proxy: Annotated[
         str,
         "Proxy through which vendors are reached, as http://user:password@host:3128. Addresses of this machine are"
-        " reached without it.",
+        " reached without it. Where this is not set, HTTPS_PROXY counts.",
     ] = field(default="", repr=False)
+    no_proxy: Annotated[
+        tuple[str, ...],
+        "Hosts that are reached without that proxy; a name means all below it as well. Where this is not set, NO_PROXY"
+        " counts.",
+    ] = ()
     webhook_proxy: Annotated[
         str, "Proxy through which webhooks are sent. It resolves their names and must itself refuse inner addresses."
     ] = field(default="", repr=False)
@@ -209,9 +216,10 @@ class Settings:
         environ = os.environ if environ is None else environ
         values: dict[str, object] = {}
         for key, kind in _kinds().items():
-            name = f"TOLLBRIDGE_{key.upper()}"
-            if name in environ:
-                values[key] = _parse(name, environ[name], kind)
+            for name in (f"TOLLBRIDGE_{key.upper()}", *_ELSEWHERE.get(key, ())):
+                if name in environ:
+                    values[key] = _parse(name, environ[name], kind)
+                    break
         return cls(**values)  # type: ignore[arg-type]
 
     @property
@@ -248,7 +256,7 @@ def _parse(name: str, text: str, kind: object) -> object:
         return _map(name, text)
     if name in _URLS:
         return _url(name, text)
-    if name in ("TOLLBRIDGE_PROXY", "TOLLBRIDGE_WEBHOOK_PROXY"):
+    if name in ("TOLLBRIDGE_PROXY", "TOLLBRIDGE_WEBHOOK_PROXY", *_ELSEWHERE["proxy"]):
         return _proxy(name, text)
     if name == "TOLLBRIDGE_CA_FILE":
         return _certificates(name, text)

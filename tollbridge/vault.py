@@ -88,6 +88,11 @@ def open_vault(settings: Settings) -> Vault:
     return Vault(read_keys(_read_or_make(path), str(path)), lambda: read_keys(path.read_text(), str(path)))
 
 
+def open_present(settings: Settings) -> Vault | None:
+    """The same, but None where there is no key yet; makes none."""
+    return open_vault(settings) if settings.key or key_file(settings).exists() else None
+
+
 def key_file(settings: Settings) -> Path:
     """Where the keys are without `TOLLBRIDGE_KEY`: one on a line, the one that seals first."""
     return settings.home / "key"

@@ -84,7 +84,40 @@ async def test_a_stand_in_on_this_machine_is_reached_without_the_proxy() -> None
     assert seen == []
 
 
-async def test_the_proxy_of_the_environment_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("excepted", ["vendor.example", "Example", ".example", "*.example", "*"])
+async def test_a_host_that_is_excepted_is_reached_without_the_proxy(excepted: str) -> None:
+    seen: list[tuple[str, str | None]] = []
+    async with serving(hello) as there, proxy(seen) as way:
+        settings = Settings(proxy=way, no_proxy=("other", excepted))
+        async with Http(settings, Names(vendor_example=[["127.0.0.1"]])) as http:
+            reply = await http.perform(there.replace("127.0.0.1", "vendor.example"), POST)
+    assert isinstance(reply, Reply)
+    assert seen == []
+
+
+@pytest.mark.parametrize("excepted", ["endor.example", "10.0.0.0/8", "below.vendor.example"])
+async def test_a_host_that_only_looks_like_an_excepted_one_goes_through_the_proxy(excepted: str) -> None:
+    seen: list[tuple[str, str | None]] = []
+    async with (
+        serving(hello) as there,
+        proxy(seen) as way,
+        Http(Settings(proxy=way, no_proxy=(excepted,))) as http,
+    ):
+        await http.perform(there.replace("127.0.0.1", "vendor.example"), POST)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("excepted", ["127.0.0.2", "127.0.0.0/30"])
+async def test_an_address_is_excepted_by_itself_or_by_its_network(excepted: str) -> None:
+    seen: list[tuple[str, str | None]] = []
+    async with proxy(seen) as way, Http(Settings(proxy=way, no_proxy=(excepted,))) as http:
+        reply = await http.perform("http://127.0.0.2:1", POST)
+    assert isinstance(reply, NoReply)
+    assert reply.silence is Silence.UNREACHABLE
+    assert seen == []
+
+
+async def test_what_webhooks_use_is_not_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:1")
     async with serving(hello) as url, Http(Settings()) as http:

@@ -1,26 +1,27 @@
-"""`tollbridge db`: start, stop, look at and enter the embedded database of this machine; say that one was restored."""
+"""`tollbridge db`: start, stop and look at the embedded database of this machine; enter, back up and restore any."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import subprocess
-from datetime import datetime, timedelta
-from typing import Annotated, Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from typing import Any
 
 import typer
 
+from tollbridge.cli import backups
 from tollbridge.cli.common import AsJson, Exit, answer, read_settings
 from tollbridge.domain.errors import Refusal
 from tollbridge.settings import Settings
 
 app = typer.Typer(
-    help="The embedded database of this machine; what to say after a restore.",
+    help="The embedded database of this machine; back up and restore any.",
     rich_markup_mode=None,
     no_args_is_help=True,
 )
+app.command("backup")(backups.backup)
+app.command("restore")(backups.restore)
+app.command("restored")(backups.restored)
 
 
 @app.command()
@@ -59,6 +60,7 @@ def status(as_json: AsJson = False) -> None:
     """
     settings = read_settings()
     if settings.database_url:
+        from tollbridge.store.client_programs import without_password
         from tollbridge.store.db import checked_url
 
         dsn = checked_url(settings.database_url)
@@ -86,63 +88,21 @@ def status(as_json: AsJson = False) -> None:
     )
 
 
-@app.command()
-def restored(
-    days: Annotated[
-        int, typer.Option(min=1, max=365, help="For how long, in days: until your source has sent its bills again.")
-    ] = 7,
-    as_json: AsJson = False,
-) -> None:
-    """Say that the database was restored from a backup; call it before the first worker starts.
-
-    What was sent since the backup is forgotten: for some days every delivery looks first what stands in the other
-    system.
-
-    Example: tollbridge db restored --days 14
-    """
-    until = asyncio.run(_look_first(read_settings(), timedelta(days=days)))
-    answer(
-        f"Until {until:%Y-%m-%d %H:%M} UTC every delivery looks first what stands in the other system.",
-        {"lookUntil": until.isoformat()},
-        as_json=as_json,
-    )
-
-
-async def _look_first(settings: Settings, span: timedelta) -> datetime:
-    from tollbridge.services import restores
-    from tollbridge.store.db import open_database
-    from tollbridge.store.migrate import require_usable
-
-    async with open_database(settings) as db:
-        await require_usable(db.dsn)
-        return await restores.note(db, span)
-
-
 @app.command(context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
 def psql(ctx: typer.Context) -> None:
     """Enter the database with psql; what follows is passed on to it.
 
     Example: tollbridge db psql -c "SELECT count(*) FROM runs"
     """
+    from tollbridge.store.client_programs import address_of, program
     from tollbridge.store.db import database_dsn
-    from tollbridge.store.embedded_files import psql_program
 
     with database_dsn(read_settings()) as dsn:
-        address, password = without_password(dsn)
+        address, environment = address_of(dsn)
         # Ctrl-C is for psql, which cancels the query.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
-        environment = os.environ | ({"PGPASSWORD": password} if password else {})
-        code = subprocess.call([psql_program(), f"--dbname={address}", *ctx.args], env=environment)  # noqa: S603
+        code = subprocess.call([program("psql"), address, *ctx.args], env=environment)  # noqa: S603
     raise typer.Exit(code)
-
-
-def without_password(dsn: str) -> tuple[str, str | None]:
-    """The DSN as it may be shown and stand in a process list, and its password."""
-    parts = urlsplit(dsn)
-    if parts.password is None:
-        return dsn, None
-    user, _, host = parts.netloc.rpartition("@")
-    return urlunsplit(parts._replace(netloc=f"{user.partition(':')[0]}@{host}")), unquote(parts.password)
 
 
 def _embedded_settings() -> Settings:

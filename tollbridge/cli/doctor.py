@@ -14,7 +14,6 @@ from tollbridge.settings import Settings
 
 if TYPE_CHECKING:
     from tollbridge.services.checkup import Finding
-    from tollbridge.vault import Vault
 
 
 def doctor(as_json: AsJson = False) -> None:
@@ -44,10 +43,11 @@ async def _examine(settings: Settings) -> list[Finding]:
     from tollbridge.services.checkup import Finding, examine
     from tollbridge.services.systems import check_settings
     from tollbridge.store.db import connected
+    from tollbridge.vault import open_present
 
     try:
         check_settings(settings)
-        vault = _vault(settings)
+        vault = open_present(settings)
         async with connected(_dsn(settings)) as db:
             return [*await examine(db, vault, version("tollbridge"), settings), await _mail(settings)]
     except Refusal as refusal:
@@ -70,12 +70,6 @@ async def _mail(settings: Settings) -> Finding:
     if not settings.public_url:
         return Finding("mail", True, f"{where} lets us in. Mails have no links: TOLLBRIDGE_PUBLIC_URL is not set.")
     return Finding("mail", True, f"{where} lets us in.")
-
-
-def _vault(settings: Settings) -> Vault | None:
-    from tollbridge.vault import key_file, open_vault
-
-    return open_vault(settings) if settings.key or key_file(settings).exists() else None
 
 
 def _dsn(settings: Settings) -> str:

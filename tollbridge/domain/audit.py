@@ -44,6 +44,7 @@ class Action(StrEnum):
     STOP = "STOP"
     REPLACE_SECRET = "REPLACE_SECRET"  # noqa: S105 an action
     ROTATE_KEYS = "ROTATE_KEYS"
+    RESTORE = "RESTORE"
     INVITE = "INVITE"
     MAKE_LINK = "MAKE_LINK"
     SET_PASSWORD = "SET_PASSWORD"  # noqa: S105 an action

@@ -1,6 +1,6 @@
 """Requests to other systems: one HTTP client for all of them. The only place that opens sockets to them.
 
-It performs exactly the request that it is given: no redirects, no cookies, no proxy from the environment. It knows no
+It performs exactly the request that it is given: no redirects, no cookies, no proxy but the settings'. It knows no
 vendor, no credential and no run.
 """
 
@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from importlib.metadata import version
+from ipaddress import ip_address, ip_network
 from typing import Any
 
 import aiohttp
@@ -118,11 +120,22 @@ class Http:
         if policy.guarded:
             return self._settings.webhook_proxy or None
         # A stand-in on this machine is nothing that a proxy elsewhere could reach.
-        return self._settings.proxy if self._settings.proxy and url.host not in _HERE else None
+        host = url.host or ""
+        if host in _HERE or any(_covers(each.lower(), host) for each in self._settings.no_proxy):
+            return None
+        return self._settings.proxy or None
 
 
 _HERE = ("127.0.0.1", "::1", "localhost")
 _NOT_SENT = (aiohttp.ClientConnectorError, aiohttp.ClientHttpProxyError, aiohttp.InvalidURL)
+
+
+def _covers(entry: str, host: str) -> bool:
+    """Whether an entry of NO_PROXY means the host: `*`, a name and all below it, an address, a network."""
+    with suppress(ValueError):
+        return ip_address(host) in ip_network(entry, strict=False)
+    name = entry.removeprefix("*").removeprefix(".")
+    return entry == "*" or host == name or host.endswith(f".{name}")
 
 
 async def _read(response: aiohttp.ClientResponse, policy: Policy) -> Reply | NoReply:

@@ -55,7 +55,7 @@ async def examine(db: Database, vault: Vault | None, version: str, settings: Set
     standing = await metrics.standing(db, clock.now())
     return [
         *findings,
-        _judge_key(vault, secrets),
+        judge_key(vault, secrets),
         judge_workers(standing, version),
         judge_queue(standing),
         judge_outbox(standing),
@@ -86,7 +86,8 @@ def judge_schema(state: migrate.SchemaState) -> Finding:
     return Finding("schema", True, "The schema is the one of this release.")
 
 
-def _judge_key(vault: Vault | None, secrets: Sequence[sealed.SealedSecrets]) -> Finding:
+def judge_key(vault: Vault | None, secrets: Sequence[sealed.SealedSecrets]) -> Finding:
+    """Whether the key that is here opens what is sealed; `vault` is None where there is none."""
     if vault is None:
         if not secrets:
             return Finding("key", True, "There is no key yet; it is made when it is first needed.")

@@ -6,6 +6,8 @@ JSON goes through `domain.json_text` both ways on both, so that amounts stay exa
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -165,13 +167,22 @@ def create_engine(connect_anew: Callable[[], Awaitable[Connection]], **options: 
 
 async def connect(dsn: str) -> asyncpg.Connection:
     """One raw connection; raises Unavailable where nothing answers, Refusal where the server is too old."""
+    # Who looks at the server's sessions sees whose they are; a name in the address goes before ours.
+    name = {} if "application_name=" in dsn else {"application_name": process_name(socket.gethostname(), os.getpid())}
     with _explained(dsn):
         # What the address itself sets stays as it is.
         rest = {} if _IDLE in dsn else {_IDLE: LONGEST_IDLE}
-        connection: asyncpg.Connection = await asyncpg.connect(dsn, timeout=CONNECT_TIMEOUT, server_settings=rest)
+        connection: asyncpg.Connection = await asyncpg.connect(
+            dsn, timeout=CONNECT_TIMEOUT, server_settings={**name, **rest}
+        )
     _check_version(connection.get_server_version())
     await _set_codecs(connection)
     return connection
+
+
+def process_name(host: str, process: int) -> str:
+    """What a process of ours is called at the server."""
+    return f"tollbridge on {host[:30]}, process {process}"
 
 
 async def _set_codecs(connection: asyncpg.Connection) -> None:

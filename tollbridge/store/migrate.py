@@ -103,7 +103,7 @@ async def require_usable(dsn: str) -> SchemaState:
             f"The database's schema is {found}, but this release needs {state.needed}.",
             "Run: tollbridge migrate",
         )
-    _refuse_unknown(state)
+    refuse_unknown(state)
     return state
 
 
@@ -123,7 +123,7 @@ def sql() -> str:
 
 def _upgrade(connection: Connection) -> SchemaState:
     state = _compare(connection)
-    _refuse_unknown(state)
+    refuse_unknown(state)
     if state.standing is Standing.BEHIND:
         config = _config()
         config.attributes["connection"] = connection
@@ -132,10 +132,14 @@ def _upgrade(connection: Connection) -> SchemaState:
 
 
 def _compare(connection: Connection) -> SchemaState:
+    return compare(MigrationContext.configure(connection).get_current_revision())
+
+
+def compare(found: str | None) -> SchemaState:
+    """Compare a revision, wherever it was found, with the one of this release."""
     script = ScriptDirectory.from_config(_config())
     needed = script.get_current_head()
     assert needed is not None, "there is at least one migration"
-    found = MigrationContext.configure(connection).get_current_revision()
     if found == needed:
         return SchemaState(Standing.CURRENT, found, needed)
     if found is None or found in {each.revision for each in script.walk_revisions()}:
@@ -144,17 +148,18 @@ def _compare(connection: Connection) -> SchemaState:
     return SchemaState(Standing.AHEAD if later else Standing.UNKNOWN, found, needed)
 
 
-def _refuse_unknown(state: SchemaState) -> None:
+def refuse_unknown(state: SchemaState, what: str = "The database") -> None:
+    """Raise Refusal for a schema that this release does not know; `what` has it."""
     if state.standing is Standing.UNKNOWN:
-        raise _newer(state)
+        raise _newer(state, what)
 
 
-def _newer(state: SchemaState) -> Refusal:
+def _newer(state: SchemaState, what: str = "The database") -> Refusal:
     return Refusal(
         "schema.unknown",
-        f"The database's schema is at {state.found}, which this release does not know; it knows {state.needed}.",
-        "A newer release of Tollbridge migrated this database: upgrade this one. `tollbridge migrate --check` shows"
-        " both.",
+        f"{what}'s schema is at {state.found}, which this release does not know; it knows {state.needed}.",
+        "A newer release of Tollbridge made it: upgrade this one. `tollbridge migrate --check` shows what the database"
+        " has.",
     )
 
 
