@@ -151,6 +151,13 @@ _FACTS_OF_PAIR = """
           AND document = 'invoice' AND state = 'done' AND version = b.revision
         LIMIT 1) l ON true
 """
+# What the ledger holds is delivered, whatever else is known of it.
+_UNDONE = """
+    AND NOT EXISTS (
+        SELECT FROM ledger d
+        WHERE d.org_id = b.org_id AND d.tenant = i.tenant AND d.entity_type = 'Bill' AND d.entity_id = b.id
+          AND d.document = 'invoice' AND d.state = 'done' AND d.version = b.revision)
+"""
 
 
 async def sums(connection: Connection, org_id: str, among: Sequence[Sender], wanted: Wanted) -> list[Sum]:
@@ -183,6 +190,8 @@ async def pairs(
 ) -> tuple[list[Pair], str | None]:
     """One page of pairs in one of the states, by bill and integration, and the token that continues after it."""
     after = _read_token(token)
+    # Most bills are delivered: who does not ask for those must not look for the run of each.
+    undone = "" if DeliveryState.DELIVERED in states else _UNDONE
     rows = await _fetch(
         connection,
         f"""
@@ -192,7 +201,7 @@ async def pairs(
                    coalesce(r.error, r.note) AS told, coalesce(l.external_id, r.external_id) AS external_id,
                    coalesce(l.url, r.url) AS url
             FROM bills b CROSS JOIN {_SENDERS} {_FACTS_OF_PAIR}
-            WHERE {_BILLS} AND b.id >= $11 AND (b.id, i.id) > ($11, $12 COLLATE "C")) pairs
+            WHERE {_BILLS} {undone} AND b.id >= $11 AND (b.id, i.id) > ($11, $12 COLLATE "C")) pairs
         WHERE facts = ANY($10::text[]) ORDER BY id, integration COLLATE "C" LIMIT $13
         """,  # noqa: S608
         *_parameters(org_id, among, {}, wanted),
