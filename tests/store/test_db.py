@@ -19,6 +19,7 @@ from tollbridge.domain.errors import Invalid, Unavailable
 from tollbridge.settings import Settings
 from tollbridge.store import embedded
 from tollbridge.store.db import Database, connected, open_database
+from tollbridge.store.trouble import TRANSIENT
 
 EXACT = {"total": Decimal("20.52022672899"), "unit": Decimal("1.50"), "n": 12345678901234567890, "name": "Größe"}
 
@@ -51,6 +52,14 @@ async def test_a_transaction_that_fails_leaves_nothing(db: Database) -> None:
     with pytest.raises(LookupError):
         await insert_and_fail()
     assert await db.pool.fetchval("SELECT count(*) FROM kept") == 0
+
+
+async def test_a_connection_that_is_lost_in_a_transaction_is_known_to_pass_by_itself(db: Database) -> None:
+    with pytest.raises(TRANSIENT):  # noqa: PT012 (it may show at the end of the transaction only)
+        async with db.transaction() as tx:
+            backend = (await tx.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
+            await db.pool.execute("SELECT pg_terminate_backend($1)", backend)
+            await tx.exec_driver_sql("SELECT")
 
 
 async def test_a_given_url_is_opened_instead_of_the_embedded_server(database_url: str) -> None:

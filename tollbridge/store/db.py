@@ -16,11 +16,13 @@ from typing import Any, TypeAlias
 from urllib.parse import urlsplit, urlunsplit
 
 import asyncpg
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from tollbridge.domain import json_text
 from tollbridge.domain.errors import Invalid, Refusal, Unavailable
 from tollbridge.settings import Settings
+from tollbridge.store.trouble import TRANSIENT
 
 Tx: TypeAlias = AsyncConnection
 """An open transaction, as the services pass it on."""
@@ -75,14 +77,27 @@ class Database:
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
         """One transaction: committed at the end, rolled back when an exception leaves it."""
-        async with self.engine.begin() as tx:
-            yield tx
+        with _unwrapped():
+            async with self.engine.begin() as tx:
+                yield tx
 
     @asynccontextmanager
     async def hot(self) -> AsyncIterator[Connection]:
         """One transaction on a raw connection, for the hot paths."""
         async with self.pool.acquire() as connection, connection.transaction():
             yield connection
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Let what passes by itself be known as such: SQLAlchemy hides it in an error of its own."""
+    try:
+        yield
+    except DBAPIError as error:
+        cause = error.orig.__cause__ if error.orig else None
+        if isinstance(cause, TRANSIENT):
+            raise cause from error
+        raise
 
 
 async def raw(tx: Tx) -> Connection:

@@ -76,10 +76,20 @@ async def held(
 
 async def oldest_waiting(connection: Connection, org_id: str) -> datetime | None:
     """Since when the oldest run that has not ended waits."""
+    # Looked for among those that wait, by their indexes: by age, all that ended would come first. That it is due some
+    # time is true of each, and what the indexes ask for.
     found: datetime | None = await connection.fetchval(
         """
-        SELECT min(created_at) FROM runs
-        WHERE org_id = $1 AND state IN ('queued', 'waiting') AND due_at IS NOT NULL
+        WITH waiting AS MATERIALIZED (
+          SELECT created_at FROM runs
+          WHERE org_id = $1 AND flow <> 'notify' AND state IN ('queued', 'waiting') AND due_at <= 'infinity'
+          UNION ALL
+          SELECT created_at FROM runs
+          WHERE org_id = $1 AND flow = 'notify' AND state = 'queued' AND due_at <= 'infinity'
+          UNION ALL
+          SELECT created_at FROM runs
+          WHERE org_id = $1 AND flow = 'notify' AND state = 'waiting' AND due_at <= 'infinity')
+        SELECT min(created_at) FROM waiting
         """,
         org_id,
     )
