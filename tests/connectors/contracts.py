@@ -19,6 +19,7 @@ from tollbridge.domain.flows import Request
 FOLDER = Path(os.environ.get("TOLLBRIDGE_CONTRACTS", Path(__file__).parents[3] / "shared" / "contracts"))
 _FORM = "application/x-www-form-urlencoded"
 _INTEGER = re.compile(r"-?\d+")
+_FRACTION = re.compile(r"-?\d+\.\d+")
 
 
 class Contract:
@@ -115,6 +116,8 @@ def typed(schema: Mapping[str, Any], value: Any) -> Any:
         return [typed(schema.get("items", {}), each) for each in value]
     if schema.get("type") in ("integer", "number") and _INTEGER.fullmatch(value):
         return int(value)
+    if schema.get("type") == "number" and _FRACTION.fullmatch(value):
+        return float(value)
     if schema.get("type") == "boolean" and value in ("true", "false"):
         return value == "true"
     return value

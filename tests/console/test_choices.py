@@ -74,7 +74,7 @@ async def test_suggestions_are_shown_with_evidence_and_only_those_ticked_are_map
     assert "same name Account b" in page.text
     assert "2 of 2 were looked for; 2 have one match alone." in page.text
     assert await world.rows("SELECT 1 FROM external_mappings") == []
-    begun = await browser.send(page, "Send 2 (20.00 USD)", accept="a cus_a")
+    begun = await browser.send(page, "Mend and send 2 (20.00 USD)", accept="a cus_a")
     assert "2 are being sent." in begun.text
     (mapped,) = await world.rows("SELECT m3ter_id, external_id FROM external_mappings")
     assert tuple(mapped) == ("a", "cus_a")

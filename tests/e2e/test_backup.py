@@ -113,7 +113,7 @@ async def test_what_was_delivered_held_and_under_way_is_one_invoice_each_after_a
                     LATER,
                 )
             stage.vendor.stand_in.clock.forward(LATER.total_seconds())
-            await again.start_worker(ahead=LATER)
+            await again.start_worker(LATER)
             await sending.resume(db, again.caller)
             runs = {run["entity_id"]: run for run in await again.ended(5)}
             assert {run["state"] for run in runs.values()} == {"delivered"}
