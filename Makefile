@@ -43,7 +43,7 @@ crash: .venv/develop
 	@$(BIN)/python -m tests.crash --bills $(BILLS) --kills $(KILLS) $(ARGS)
 
 fuzz: .venv/develop
-	@TOLLBRIDGE_TEST_CASES=$(or $(CASES),5000) $(BIN)/python -m pytest -n0 --timeout 3600 tests/api/test_generated_calls.py
+	@TOLLBRIDGE_TEST_CASES=$(or $(CASES),5000) $(BIN)/python -m pytest -n0 --timeout 36000 tests/api/test_generated_calls.py
 
 fuzz-calculations: .venv/develop
 	@TOLLBRIDGE_TEST_CASES=$(or $(CASES),100000) $(BIN)/python -m pytest -n0 --timeout 3600 tests/domain/test_calculation.py
