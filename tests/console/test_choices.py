@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.console.conftest import Browser, SignIn
@@ -66,15 +68,21 @@ async def test_suggestions_are_shown_with_evidence_and_only_those_ticked_are_map
     await fail(world, "two", "b", unmapped("b"))
     (link,) = {path for path in (await browser.open("/events")).links.values() if path.endswith("/mend")}
     ask = await browser.open(link)
-    refused = await browser.open(ask.links["Suggest mappings"] if ask.links["Suggest mappings"][0] == "/" else link)
-    assert "no worker is running" in refused.text
+    refused = await browser.send(ask, "Suggest mappings", mappings="b,cus_typed", suggest="1")
+    assert (refused.status, "no worker is running" in refused.text) == (400, True)
+    assert "b,cus_typed" in refused.html
     async with answering(world, lambda asked: Found((ACME, BETA))):
-        page = await browser.open(ask.links["Suggest mappings"])
+        page = await browser.send(ask, "Suggest mappings", suggest="1")
     assert "Account a ( a ) is Account a, A@example.org ( cus_a ): same e-mail address a@example.org" in page.text
     assert "same name Account b" in page.text
     assert "2 of 2 were looked for; 2 have one match alone." in page.text
     assert await world.rows("SELECT 1 FROM external_mappings") == []
-    begun = await browser.send(page, "Mend and send 2 (20.00 USD)", accept="a cus_a")
+    wrong = await browser.send(page, "Mend and send 2 (20.00 USD)", accept="a cus_a", mappings="no comma")
+    assert (wrong.status, "no comma between the ids" in wrong.text) == (400, True)
+    boxes = {box: "checked" in box for box in re.findall(r'<input type="checkbox" name="accept"[^>]*>', wrong.html)}
+    assert [ticked for box, ticked in boxes.items() if "a cus_a" in box] == [True]
+    assert [ticked for box, ticked in boxes.items() if "b cus_b" in box] == [False]
+    begun = await browser.send(wrong, "Mend and send 2 (20.00 USD)", accept="a cus_a", mappings="")
     assert "2 are being sent." in begun.text
     (mapped,) = await world.rows("SELECT m3ter_id, external_id FROM external_mappings")
     assert tuple(mapped) == ("a", "cus_a")

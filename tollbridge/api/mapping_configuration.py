@@ -28,7 +28,8 @@ async def mapping_values(
     search: Words = "",
 ) -> Json:
     """To what of the system's table a thing of ours can be mapped, asked live; empty where the system has no credential
-    that works, or cannot be asked for this. `search` is an extension."""
+    that works, or cannot be asked for this; 503 where no worker is there to ask, or no answer came. `search` is an
+    extension."""
     return await _values(parts, caller, destination, entityType, externalTable, search, None)
 
 

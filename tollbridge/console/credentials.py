@@ -16,7 +16,7 @@ from tollbridge.console.visit import Form, MayUseCredentials, Visit, trying
 from tollbridge.domain.errors import Refusal
 from tollbridge.domain.notifications import SYSTEM as WEBHOOK
 from tollbridge.domain.runs import HoldReason, RunState
-from tollbridge.services import connecting, credentials, integrations, oauth, overview, systems
+from tollbridge.services import connecting, credentials, oauth, overview, systems
 from tollbridge.services.oauth import Finished
 from tollbridge.services.overview import HeldGroup
 from tollbridge.services.systems import Destination
@@ -72,16 +72,9 @@ async def create_credential(visit: MayUseCredentials) -> Response:
     if saved.begun:
         return await _to_vendor(visit, saved.record.id, integration)
     if integration:
-        await _use(visit, integration, saved.record.id)
+        await connecting.give(visit.parts.db, visit.caller, integration, saved.record.id)
         return visit.go(f"/configurations/{integration}", "The credential was added.")
     return visit.go(f"/credentials/{saved.record.id}", _found(saved.record))
-
-
-async def _use(visit: Visit, integration: str, id: str) -> None:
-    """Give the integration the credential that was made for it."""
-    record = (await integrations.retrieve(visit.parts.db, visit.caller, integration)).record
-    body = {**record.body, "name": record["name"], "integrationCredentialsId": id}
-    await integrations.update(visit.parts.db, visit.caller, integration, body)
 
 
 @router.get("/credentials/{id}")

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 
 from fastapi import APIRouter, Response
 
-from tollbridge.console.visit import Form, MayDeliver, MayRead, Visit, trying
+from tollbridge.console.visit import MayDeliver, MayRead, Visit, trying
 from tollbridge.domain.access import Permission
 from tollbridge.domain.errors import Invalid, Refusal
 from tollbridge.domain.events import message_of
@@ -18,27 +19,29 @@ router = APIRouter()
 
 
 @router.get("/events/{id}/mend")
-async def ask(visit: MayDeliver, id: str, suggest: str = "", run: str = "") -> Response:
-    """The form; with `suggest` also what may be accepted, asked of the system, or read from the run that asked it."""
-    if not suggest or not visit.may(Permission.MAP):
-        return await _form(visit, id)
-    async with trying() as again:
-        found = await suggestions.look(visit.parts, visit.caller, id, run or None)
-    if again.refusal:
-        return await _form(visit, id, refusal=again.refusal)
-    return await _form(visit, id, suggested=found)
+async def ask(visit: MayDeliver, id: str) -> Response:
+    return await _form(visit, id)
 
 
 @router.post("/events/{id}/mend")
 async def begin(visit: MayDeliver, id: str) -> Response:
+    """Send what is stuck; or, where that was pressed, ask the system for suggestions first. What was typed and ticked
+    stands in the form again."""
     form = await visit.form()
+    suggested, ticked = None, set(form.all("accept")) if form.on("asked") else None
     async with trying() as again:
+        if visit.may(Permission.MAP) and (form.on("suggest") or form.on("asked")):
+            suggested = await suggestions.look(visit.parts, visit.caller, id, form.text("asked") or None)
+        if form.on("suggest"):
+            return await _form(visit, id, sent=form.text("mappings"), suggested=suggested)
         given = _mappings(form.text("mappings"))
         mapped = {each["m3terId"] for each in given}
-        given += [each for each in await _accepted(visit, id, form) if each["m3terId"] not in mapped]
+        given += [each for each in _accepted(suggested, ticked or set()) if each["m3terId"] not in mapped]
         begun = await mending.start(visit.parts.db, visit.caller, id, {"mappings": given} if given else {})
     if again.refusal:
-        return await _form(visit, id, sent=form.text("mappings"), refusal=again.refusal)
+        return await _form(
+            visit, id, sent=form.text("mappings"), suggested=suggested, ticked=ticked, refusal=again.refusal
+        )
     return visit.go(f"/mendings/{begun.mending.id}", f"{begun.mending.total} are being sent.")
 
 
@@ -56,15 +59,11 @@ async def stop(visit: MayDeliver, id: str) -> Response:
     return visit.go(f"/mendings/{id}", "It is stopped; what is left can be mended again.")
 
 
-async def _accepted(visit: Visit, id: str, form: Form) -> list[dict[str, str]]:
+def _accepted(suggested: Suggested | None, ticked: Collection[str]) -> list[dict[str, str]]:
     """The suggestions that were ticked, as the system answered them."""
-    ticked = set(form.all("accept"))
-    if not ticked:
-        return []
-    found = await suggestions.look(visit.parts, visit.caller, id, form.text("asked"))
     return [
         {"m3terId": each.ours.id, "externalId": each.thing.id}
-        for each in found.found or ()
+        for each in (suggested.found if suggested else None) or ()
         if f"{each.ours.id} {each.thing.id}" in ticked
     ]
 
@@ -75,6 +74,7 @@ async def _form(
     *,
     sent: str | None = None,
     suggested: Suggested | None = None,
+    ticked: Collection[str] | None = None,
     refusal: Refusal | None = None,
 ) -> Response:
     stuck = await mending.look(visit.parts.db, visit.caller, id)
@@ -90,6 +90,7 @@ async def _form(
         in_flight=mending.IN_FLIGHT,
         sent=sent,
         suggested=suggested,
+        ticked=ticked,
         most_compared=suggestions.MOST,
         refusal=refusal,
     )

@@ -22,7 +22,7 @@ class Step:
 
 
 def steps_of(found: SetUp) -> Sequence[Step]:
-    """All steps in their order."""
+    """All steps in their order. Who has sent needs neither mappings nor a preview any more."""
     configure, integration = "/integrations", f"/configurations/{found.integration_id}"
     if found.system:
         configure = f"/integrations/{found.system.lower()}/new?credential={found.credential_id}"
@@ -32,8 +32,8 @@ def steps_of(found: SetUp) -> Sequence[Step]:
         Step("Add a credential of the system that bills go to", "/credentials/new", found.credential_id is not None),
         Step("Configure an integration", configure, known),
         Step("Import bills", "/bills/import", found.bills),
-        Step("Say which account is which customer there", "/mappings/new", found.mappings),
-        Step("Preview a bill", f"{integration}#try" if known else "/integrations", found.previewed),
+        Step("Say which account is which customer there", "/mappings/new", found.mappings or found.sent),
+        Step("Preview a bill", f"{integration}#try" if known else "/integrations", found.previewed or found.sent),
         Step("Approve the first bills" if found.approvable else "Send the first bills", send, found.sent),
         Step("Look at what was sent, and continue", f"{integration}#continue", found.delivered and not found.waiting)
         if found.waiting

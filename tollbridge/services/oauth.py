@@ -130,7 +130,8 @@ async def begin(parts: Parts, caller: Caller, id: str, fields: Any = None, integ
             hash_token(state),
             caller.org_id,
             id,
-            integration_id,
+            # One for which an earlier connection did not come about still waits for it.
+            integration_id or record["for_integration"],
             caller.principal,
             parts.vault.seal(json_text.dump(kept).encode(), _row(id)),
             now + PATIENCE,

@@ -17,7 +17,7 @@ from tollbridge.services.entities import load
 from tollbridge.services.mending import Stuck
 from tollbridge.services.parts import Parts
 from tollbridge.services.runs import Run
-from tollbridge.store import catalog
+from tollbridge.store import catalog, records
 from tollbridge.store.schema import accounts, integrations
 
 MOST = 500
@@ -53,9 +53,7 @@ async def look(parts: Parts, caller: Caller, event_id: str, run_id: str | None =
                 tx, integrations, caller.org_id, stuck.cause.integration_id or "", "integration configuration"
             )
         destination = systems.find(record["system"])
-        answer = await choices.ask(
-            parts, caller, destination, Asked(table, marks=marks), credential_id=record["credential_id"]
-        )
+        answer = await choices.ask(parts, caller, destination, Asked(table, marks=marks), integration_id=record.id)
     else:
         answer = await choices.get(parts, caller, run_id)
     if answer.found is None:
@@ -70,8 +68,8 @@ async def _ours(parts: Parts, caller: Caller, stuck: Stuck) -> list[Ours]:
     """The first of the accounts that lack a mapping, with what they are recognised by."""
     ids = [id for entity, id in stuck.unmapped if entity == "Account"][:MOST]
     async with parts.db.transaction() as tx:
-        found = await catalog.several(tx, accounts, caller.org_id, ids)
+        found = await records.by_ids(tx, accounts, caller.org_id, ids)
     return [
         Ours("Account", each.id, each["name"], {NAME: each["name"], EMAIL: each.body.get("emailAddress") or ""})
-        for each in found
+        for each in (found[id] for id in ids if id in found)
     ]

@@ -43,12 +43,6 @@ async def find(
     return [records.read(table, row) for row in await tx.execute(query)]
 
 
-async def several(tx: Tx, table: RecordTable, org_id: str, ids: Sequence[str]) -> list[Record]:
-    """The records with these ids, in their order."""
-    query = select(table).where(table.c.org_id == org_id, table.c.id.in_(ids)).order_by(table.c.id)
-    return [records.read(table, row) for row in await tx.execute(query)]
-
-
 async def mapped_to(tx: Tx, org_id: str, system: str, table: str, external_ids: Sequence[str]) -> set[str]:
     """Those of the external ids to which something is mapped."""
     c = external_mappings.c

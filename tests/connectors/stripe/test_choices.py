@@ -103,3 +103,10 @@ def test_where_there_is_no_search_the_latest_are_looked_through() -> None:
     found = end.value.value
     assert [each.id for each in found.things] == ["c1"]
     assert found.more
+
+
+@pytest.mark.parametrize("words", ["cus_1/../../payouts", "cus_1/sources", "cus_1?expand[]=x", "cus_"])
+def test_only_an_id_ever_stands_in_the_path(words: str) -> None:
+    step = next(customers(Asked("Customer", words)))
+    assert isinstance(step, Step)
+    assert step.request.path == "/v1/customers/search"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator, Mapping, Sequence
 from decimal import Decimal
 from itertools import islice
@@ -18,6 +19,7 @@ SHORTEST_PART = 3
 """Characters with which a search finds parts of words; shorter ones must be the whole."""
 PAGES = 10
 """Lists that cannot be searched are read so far."""
+_ID = re.compile(r"cus_\w+")
 _NO_SEARCH = frozenset({400, 404})
 """Where Stripe offers no search, as in India."""
 
@@ -29,7 +31,8 @@ def customers(asked: Asked) -> Flow:
     if asked.marks:
         return Found(tuple(map(_customer, (yield from _with_marks(asked.marks)))))
     words = asked.words.strip()
-    if words.startswith("cus_"):
+    # Nothing else may stand in the path: what is typed here is asked for with the key.
+    if _ID.fullmatch(words):
         reply = yield Step("Read the customer", get(f"/v1/customers/{words}"), "customer", accept=frozenset({404}))
         return Found((_customer(reply.json),) if reply.ok and not reply.json.get("deleted") else ())
     if not words:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, TypeAlias, TypeVar
+from urllib.parse import quote
 
 from tollbridge.connectors.base import Delivery, System, chunked, form_pairs
 from tollbridge.connectors.stripe import errors, imagined, look_ups
@@ -231,7 +232,7 @@ def _without_address(delivery: Delivery, part: Part, customer: str) -> Talk[Faul
     """What is wrong with a customer whose draft shows no e-mail address; asked again, because it may be repaired."""
     reply = yield Step(
         "Read the customer",
-        get(f"/v1/customers/{customer}"),
+        get(f"/v1/customers/{quote(customer, safe='')}"),
         f"customer:{part.number}",
         relies_on=_mapping(delivery),
         sources={"path": imagined.customer_source(delivery)},
