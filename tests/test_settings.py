@@ -85,7 +85,10 @@ def test_the_proxy_of_the_environment_counts_where_ours_is_not_set() -> None:
     assert read.webhook_proxy == ""
     ours = Settings.read({**theirs, "TOLLBRIDGE_PROXY": "", "TOLLBRIDGE_NO_PROXY": "*"})
     assert (ours.proxy, ours.no_proxy) == ("", ("*",))
-    with pytest.raises(ValueError, match=r"^HTTPS_PROXY is not well-formed") as refused:
+    assert Settings.read({"HTTPS_PROXY": "proxy:3128"}).proxy == "http://proxy:3128"
+    with pytest.raises(
+        ValueError, match=r"^HTTPS_PROXY is not well-formed.*TOLLBRIDGE_PROXY goes before it"
+    ) as refused:
         Settings.read({"HTTPS_PROXY": "https://u:hunter2@proxy:3128"})
     assert "hunter2" not in str(refused.value)
 

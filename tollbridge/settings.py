@@ -295,9 +295,15 @@ def _networks(name: str, text: str) -> tuple[IPv4Network | IPv6Network, ...]:
 
 
 def _proxy(name: str, text: str) -> str:
+    ours = name.startswith("TOLLBRIDGE_")
+    if text and not ours and "://" not in text:
+        # So it stands in many an environment, since curl takes it.
+        text = f"http://{text}"
     if text and not _PROXY.fullmatch(text):
         # The value is not repeated: it may hold a password.
-        raise ValueError(f"{name} is not well-formed: it must be as http://user:password@proxy.example.com:3128")
+        way_out = "" if ours else ". TOLLBRIDGE_PROXY goes before it, also where it is empty"
+        example = "http://user:password@proxy.example.com:3128"
+        raise ValueError(f"{name} is not well-formed: it must be as {example}{way_out}")
     return text
 
 

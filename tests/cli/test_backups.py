@@ -138,7 +138,7 @@ def test_a_database_that_holds_something_is_replaced_only_when_asked_for(
     refused = cli("restore", str(file))
     assert (refused.returncode, "it holds 1 organization, 0 bills, 0 runs" in refused.stderr) == (4, True)
     asked = cli("restore", str(file), "--replace")
-    assert (asked.returncode, "Delete what the database holds" in asked.stderr) == (2, True)
+    assert (asked.returncode, "Delete all that the schemas public and queue hold" in asked.stderr) == (2, True)
     assert name_of(database_url) == "Changed"
     done = cli("restore", str(file), *REPLACE, "--json")
     assert done.returncode == 0, done.stderr

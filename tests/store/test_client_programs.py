@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -60,3 +61,25 @@ def test_the_password_goes_by_the_environment(monkeypatch: pytest.MonkeyPatch) -
     assert environment["PGPASSWORD"] == "p@ss"
     _, environment = address_of("postgresql://me@db.example/bills")
     assert "PGPASSWORD" not in environment
+
+
+def test_so_does_a_password_in_the_query(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PGPASSWORD", raising=False)
+    address, environment = address_of("postgresql://db.example/bills?user=me&password=p%40ss")
+    assert address == "--dbname=postgresql://db.example/bills?user=me"
+    assert environment["PGPASSWORD"] == "p@ss"
+
+
+def test_what_the_address_sets_of_the_session_is_said_as_these_programs_want_it(database_url: str) -> None:
+    setting = f"{'&' if '?' in database_url else '?'}idle_in_transaction_session_timeout=1min&search_path=public, queue"
+    address, environment = address_of(database_url + setting)
+    shown: list[str | Path] = [
+        program("psql"),
+        address,
+        "-Atc",
+        "SHOW idle_in_transaction_session_timeout",
+        "-c",
+        "SHOW search_path",
+    ]
+    told = subprocess.run(shown, env=environment, capture_output=True, text=True, check=False)
+    assert (told.stdout, told.stderr) == ("1min\npublic, queue\n", "")

@@ -18,7 +18,8 @@ from sqlalchemy.dialects.postgresql import JSONB
 from tollbridge.domain.errors import Invalid, Unavailable
 from tollbridge.settings import Settings
 from tollbridge.store import embedded
-from tollbridge.store.db import Database, connected, open_database
+from tollbridge.store.bulk import settle_races
+from tollbridge.store.db import Database, Tx, connected, open_database
 from tollbridge.store.trouble import TRANSIENT
 
 EXACT = {"total": Decimal("20.52022672899"), "unit": Decimal("1.50"), "n": 12345678901234567890, "name": "Größe"}
@@ -60,6 +61,19 @@ async def test_a_connection_that_is_lost_in_a_transaction_is_known_to_pass_by_it
             backend = (await tx.exec_driver_sql("SELECT pg_backend_pid()")).scalar_one()
             await db.pool.execute("SELECT pg_terminate_backend($1)", backend)
             await tx.exec_driver_sql("SELECT")
+
+
+@pytest.mark.parametrize("state", ["23505", "40001", "40P01"])
+async def test_work_that_met_others_at_the_same_rows_is_done_again(db: Database, state: str) -> None:
+    tries = []
+
+    async def work(tx: Tx) -> str:
+        tries.append(state)
+        if len(tries) == 1:
+            await tx.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION SQLSTATE '{state}'; END $$")
+        return "done"
+
+    assert (await settle_races(db, work), len(tries)) == ("done", 2)
 
 
 async def test_a_given_url_is_opened_instead_of_the_embedded_server(database_url: str) -> None:

@@ -97,7 +97,8 @@ def restore(
     with database_dsn(settings) as dsn:
         target = asyncio.run(restores.examine(dsn, archive, replace=replace))
         if not target.empty:
-            question = f"Delete what the database holds ({restores.holdings(target)}), and restore {_told(archive)}?"
+            held = restores.holdings(target)
+            question = f"Delete all that the schemas public and queue hold ({held}), and restore {_told(archive)}?"
             confirm(question, yes=yes)
         begun = time.monotonic()
         span = timedelta(days=days) if days else restores.look_for(archive)

@@ -10,6 +10,8 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
+from pydantic import ValidationError
+
 from tollbridge.domain import guards
 from tollbridge.domain.audit import Action
 from tollbridge.domain.errors import Conflict
@@ -152,9 +154,17 @@ async def sweep(connection: Connection, now: datetime) -> None:
 
 def _lets_one_through(held: HeldBy) -> bool:
     standing = held.standing
-    if held.first and (not standing.waiting or read_layer(BillOptions, standing.config).first_sends > held.sent):
+    if held.first and (not standing.waiting or _first_sends(standing.config) > held.sent):
         return True
     return held.volume and standing.volumes is None
+
+
+def _first_sends(config: Mapping[str, Any]) -> int:
+    """As many as the options say; none where they are no longer valid, which a run of theirs then says."""
+    try:
+        return read_layer(BillOptions, config).first_sends
+    except ValidationError:
+        return 0
 
 
 async def waiting(db: Database, caller: Caller, id: str) -> Waiting:

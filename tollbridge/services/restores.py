@@ -39,7 +39,7 @@ def look_for(archive: Archive) -> timedelta:
 
 async def examine(dsn: str, archive: Archive, *, replace: bool) -> Target:
     """What the backup would meet there; raises Conflict where somebody uses the database, or it is not empty and may
-    not be replaced, and Refusal for a backup of a newer release."""
+    not be replaced, and Refusal for a backup of a much newer release."""
     state = migrate.compare(archive.revision)
     migrate.refuse_unknown(state, "The backup")
     target = await backups.examine(dsn, SILENCE)

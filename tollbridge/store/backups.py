@@ -29,6 +29,8 @@ LONGEST_HEAD = 200
 """Lines before the first thing that a script makes in a schema."""
 LEFT_OUT = (b"SET transaction_timeout = 0;\n", b"CREATE SCHEMA public;\n")
 """Lines of the head: the first is written for whatever server, but one before 17 refuses it; the second is there."""
+_FOR_GOOD = "\\set ON_ERROR_STOP 0"
+"""From here on nothing can be taken back, so that nothing may look as if it had failed."""
 COMMON = ("--no-owner", "--no-privileges", "--no-publications", "--no-subscriptions", "--no-tablespaces")
 
 Command: TypeAlias = Sequence[str | Path]
@@ -191,7 +193,7 @@ def restore(dsn: str, archive: Archive, told: Told, *, replace: bool, afterwards
         "--set=ON_ERROR_STOP=1",
         "--output=/dev/null",
     ]
-    before, after = _opening(replace), ["", *afterwards, "COMMIT;", "ANALYZE;", ""]
+    before, after = _opening(replace), ["", *afterwards, "COMMIT;", _FOR_GOOD, "ANALYZE;", ""]
     with (
         _running(writer, environment, stdin=subprocess.PIPE) as (database, refused),
         _running(reader, _plain(), stdout=subprocess.PIPE) as (source, unread),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeVar
 
+import asyncpg
 from sqlalchemy import BigInteger, Boolean, Column, Date, DateTime, Numeric, Table, Text
 from sqlalchemy.dialects.postgresql import JSONB
 from sqlalchemy.exc import DBAPIError
@@ -18,6 +19,7 @@ from tollbridge.domain.errors import TooMany
 from tollbridge.store import audit
 from tollbridge.store.db import Database, Tx
 from tollbridge.store.records import Record, by_ids, values_of
+from tollbridge.store.trouble import state_of
 
 T = TypeVar("T")
 
@@ -49,8 +51,8 @@ async def settle_races(db: Database, work: Callable[[Tx], Awaitable[T]]) -> T:
                 return await work(tx)
         except Raced:
             continue
-        except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) not in _RACES:
+        except (DBAPIError, asyncpg.PostgresError) as error:
+            if state_of(error) not in _RACES:
                 raise
     raise TooMany(
         "store.busy", "Others keep changing the same entities at this moment.", "Try again when they have finished."

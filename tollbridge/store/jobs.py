@@ -16,6 +16,7 @@ from pgqueuer.domain.settings import DBSettings
 from pgqueuer.domain.types import Channel
 
 from tollbridge.store.db import Connection
+from tollbridge.store.leases import lapsed
 
 ENTRYPOINT = "run"
 """The entry point of jobs whose payload is a run's id."""
@@ -82,18 +83,18 @@ async def due_without_job(connection: Connection, now: datetime, limit: int) -> 
     A lease that ends later than any can (here and wherever one is judged) was taken by a clock that ran ahead.
     """
     rows = await connection.fetch(
-        """
+        f"""
         SELECT r.id, r.fence, r.lane IS NULL AS urgent
         FROM runs r LEFT JOIN lanes l ON l.id = r.lane
         WHERE r.flow <> 'notify'
           AND ((r.state IN ('queued', 'waiting') AND r.due_at <= $1) OR (r.state = 'running'
-            AND (r.lease_until <= $1 OR r.lease_until > $1 + interval '10 minutes')))
+            AND {lapsed("r.lease_until", "$1")}))
           AND (r.lane IS NULL OR l.run_id = r.id)
           AND NOT EXISTS (
             SELECT FROM queue.pgqueuer j
             WHERE j.dedupe_key = r.id || ':' || r.fence AND j.status IN ('queued', 'picked'))
         ORDER BY r.due_at LIMIT $2
-        """,
+        """,  # noqa: S608 (constants)
         now,
         limit,
     )

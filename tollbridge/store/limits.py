@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from tollbridge.domain.limits import Bucket, fair_slots
 from tollbridge.store.db import Connection
+from tollbridge.store.leases import lapsed
 
 
 async def lock_bucket(connection: Connection, credential_id: str, burst: int, now: datetime) -> Bucket:
@@ -52,8 +53,8 @@ async def lease_slots(
         )
         return 0
     rows = await connection.fetch(
-        "SELECT slots FROM slot_leases WHERE credential_id = $1 AND worker_id <> $2"
-        " AND until > $3 AND until < $3 + interval '10 minutes'",
+        "SELECT slots FROM slot_leases WHERE credential_id = $1 AND worker_id <> $2 AND NOT "  # noqa: S608 (constants)
+        + lapsed("until", "$3"),
         credential_id,
         worker_id,
         now,

@@ -14,6 +14,7 @@ from typing import Any
 from tollbridge.domain import json_text
 from tollbridge.domain.runs import HoldReason, RunState
 from tollbridge.store.db import Connection
+from tollbridge.store.leases import lapsed
 from tollbridge.store.runs import let_go
 
 DUE_CHANNEL = "tollbridge_notifications"
@@ -308,15 +309,15 @@ async def take_over(connection: Connection, now: datetime) -> int:
     """Make due again what a worker that is gone had claimed; answers how many. Its attempt is not counted: nobody
     knows whether it was sent, and a receiver knows the message by its id."""
     rows = await connection.fetch(
-        """
+        f"""
         WITH lapsed AS (
             SELECT id FROM runs WHERE state = 'running' AND flow = 'notify'
-            AND (lease_until <= $1 OR lease_until > $1 + interval '10 minutes')
+            AND {lapsed("lease_until", "$1")}
             ORDER BY id FOR UPDATE SKIP LOCKED)
         UPDATE runs SET state = 'waiting', due_at = $1, lease_until = NULL, worker_id = NULL, updated_at = $1,
             version = version + 1
         FROM lapsed WHERE runs.id = lapsed.id RETURNING runs.destination_id
-        """,
+        """,  # noqa: S608 (constants)
         now,
     )
     await tell(connection, {row["destination_id"] for row in rows})

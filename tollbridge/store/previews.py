@@ -9,6 +9,7 @@ from typing import Any
 
 from tollbridge.domain import json_text
 from tollbridge.store.db import Connection
+from tollbridge.store.leases import lapsed
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,15 +29,15 @@ class Given:
 async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime) -> list[Given]:
     """Lock and read those of the runs that are previews and may be claimed."""
     rows = await connection.fetch(
-        """
+        f"""
         SELECT r.*, r.decision::text AS decided, s.config, s.mappings, s.account, b.body, b.lines
         FROM runs r JOIN run_snapshots s ON s.run_id = r.id
         JOIN bill_revisions b ON (b.org_id, b.bill_id, b.revision) = (r.org_id, r.entity_id, r.revision)
         WHERE r.id = ANY($1::text[]) AND r.flow = 'preview'
           AND ((r.state = 'queued' AND r.due_at <= $2) OR (r.state = 'running'
-            AND (r.lease_until <= $2 OR r.lease_until > $2 + interval '10 minutes')))
+            AND {lapsed("r.lease_until", "$2")}))
         ORDER BY r.id FOR UPDATE OF r
-        """,
+        """,  # noqa: S608 (constants)
         run_ids,
         now,
     )

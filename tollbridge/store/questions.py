@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from tollbridge.store.db import Connection
+from tollbridge.store.leases import lapsed
 
 
 async def lock_due(
@@ -15,13 +16,13 @@ async def lock_due(
 ) -> list[tuple[Mapping[str, Any], Mapping[str, Any]]]:
     """Lock and read those of the runs that are questions and may be claimed, each with what is asked."""
     rows = await connection.fetch(
-        """
+        f"""
         SELECT r.*, s.config FROM runs r JOIN run_snapshots s ON s.run_id = r.id
         WHERE r.id = ANY($1::text[]) AND r.flow = 'ask'
           AND ((r.state = 'queued' AND r.due_at <= $2) OR (r.state = 'running'
-            AND (r.lease_until <= $2 OR r.lease_until > $2 + interval '10 minutes')))
+            AND {lapsed("r.lease_until", "$2")}))
         ORDER BY r.id FOR UPDATE OF r
-        """,
+        """,  # noqa: S608 (constants)
         run_ids,
         now,
     )

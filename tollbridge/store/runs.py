@@ -13,6 +13,7 @@ from tollbridge.domain.runs import Flow, HoldReason, RunState
 from tollbridge.store import lanes, recording
 from tollbridge.store.db import Connection
 from tollbridge.store.jobs import Job, enqueue
+from tollbridge.store.leases import lapsed
 
 SETTLED_CHANNEL = "tollbridge_runs"
 """The channel on which the id of every run that ended or rests is told."""
@@ -135,7 +136,7 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
     and no questions."""
     # Found by their ids alone: by their state it would be all that wait for their turn.
     rows = await connection.fetch(
-        """
+        f"""
         WITH locked AS MATERIALIZED (SELECT * FROM runs WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE)
         SELECT id, org_id, integration_id, credential_id, tenant, system, entity_type, entity_id, revision, account_id,
                lane, flow, state, attempt, fence, worked_seconds, started_at, decision::text AS decision,
@@ -143,9 +144,9 @@ async def lock_due(connection: Connection, run_ids: Sequence[str], now: datetime
         FROM locked
         WHERE flow NOT IN ('preview', 'ask')
           AND ((state IN ('queued', 'waiting') AND due_at <= $2) OR (state = 'running'
-            AND (lease_until <= $2 OR lease_until > $2 + interval '10 minutes')))
+            AND {lapsed("lease_until", "$2")}))
         ORDER BY id
-        """,
+        """,  # noqa: S608 (constants)
         run_ids,
         now,
     )
